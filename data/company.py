@@ -1,0 +1,77 @@
+"""What one company has declared about its history: targets, stages, own columns.
+
+Written by `leadscore import` from the mapping files, kept in the store and in
+every snapshot's manifest, read by everything downstream.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from data.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Target:
+    """An outcome worth predicting: reaching `stage` within `horizon` of the as-of time."""
+
+    name: str
+    stage: str
+    horizon: int
+    """Microseconds; the outcome window is [as_of, as_of + horizon)."""
+    recording_lag: int = 0
+    """Microseconds by which outcomes reach the source late; a row matures at as_of + horizon + recording_lag."""
+
+
+@dataclass(frozen=True)
+class CompanyColumn:
+    """A column of the company's own, and what may be done with it."""
+
+    name: str
+    subject: Literal["lead", "account"] = "lead"
+    type: Literal["number", "category", "text", "date"] = "category"
+    group: Literal["fit", "behaviour"] = "fit"
+    direction: Literal[-1, 0, 1] = 0
+    """+1: more never lowers the probability; −1: never raises it; 0: unknown."""
+    known: Literal["creation", "later", "outcome"] = "creation"
+    """`outcome` columns are never features; `later` ones count from their import."""
+    protected: bool = False
+    """Watched for fairness; never a feature."""
+    allowed_because: str = ""
+    """Why a column the leak firewall blocks is used all the same."""
+    label_ja: str = ""
+    label_en: str = ""
+
+
+@dataclass(frozen=True)
+class Company:
+    time: Literal["dates", "row"] = "dates"
+    timezone: str = "Asia/Tokyo"
+    fiscal_year_start: int = 4
+    """Month (1–12)."""
+    currency: str = "JPY"
+    targets: tuple[Target, ...] = ()
+    columns: tuple[CompanyColumn, ...] = ()
+    extra_stages: tuple[str, ...] = ()
+    history_from: dict[str, int] = field(default_factory=dict)
+    """Declared start of recording by table, where a source kept nothing earlier."""
+
+    def target(self, name: str) -> Target:
+        for target in self.targets:
+            if target.name == name:
+                return target
+        known = ", ".join(t.name for t in self.targets) or "none"
+        raise UsageError("--target", repr(name), expected=f"one of: {known}")
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> Company:
+        raw: dict[str, Any] = json.loads(text)
+        raw["targets"] = tuple(Target(**t) for t in raw["targets"])
+        raw["columns"] = tuple(CompanyColumn(**c) for c in raw["columns"])
+        raw["extra_stages"] = tuple(raw["extra_stages"])
+        return Company(**raw)
