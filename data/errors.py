@@ -12,8 +12,8 @@ class LeadscoreError(Exception):
     """What went wrong, said once, for the person who can mend it.
 
     >>> str(DataRefused("leads.csv row 3, column created", "32.13.2026",
-    ...                 expected="a date like 2026-04-01", remedy="correct the row"))
-    'leads.csv row 3, column created: received 32.13.2026; expected a date like 2026-04-01. To mend it: correct the row.'
+    ...                 expected="a date like 2026-04-01", remedy="correct it"))
+    'leads.csv row 3, column created: received 32.13.2026; expected a date like 2026-04-01. To mend it: correct it.'
     """
 
     def __init__(self, subject: str, received: object = None, *, expected: str = "", remedy: str = "") -> None:

@@ -88,7 +88,7 @@ class Declaration:
     @staticmethod
     def from_dict(raw: dict[str, Any]) -> Declaration:
         try:
-            lists = {k: tuple(raw[k]) for k in ("touchpoints", "denominator", "values") if k in raw}
+            lists: dict[str, Any] = {k: tuple(raw[k]) for k in ("touchpoints", "denominator", "values") if k in raw}
             return Declaration(**{**raw, **lists})
         except TypeError as error:
             raise UsageError("feature declaration", raw.get("name"), expected=str(error)) from None
