@@ -24,14 +24,6 @@ from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-# Telemetry off before any package that has some is imported; a user's own setting stands.
-for _switch, _off in (
-    ("DO_NOT_TRACK", "1"),
-    ("MLFLOW_DISABLE_TELEMETRY", "true"),
-    ("BENTOML_DO_NOT_TRACK", "True"),
-):
-    os.environ.setdefault(_switch, _off)
-
 import typer
 from rich.console import Console
 from typer.exceptions import TyperException
@@ -47,6 +39,7 @@ from training.commands import app as training_commands
 
 VERSION = "0.1.0"
 DONE, REFUSED, MISUSED = 0, 1, 2
+TELEMETRY_OFF = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "BENTOML_DO_NOT_TRACK": "True"}
 
 console = Console(highlight=False)
 
@@ -205,6 +198,8 @@ def arguments_with_home_first(arguments: list[str]) -> list[str]:
 def run(arguments: list[str]) -> int:
     """Carry out one command line and give its exit code; every refusal is one message on stderr."""
     complain = Console(stderr=True, highlight=False, soft_wrap=True)
+    for switch, off in TELEMETRY_OFF.items():
+        os.environ.setdefault(switch, off)  # a user's own setting stands; commands import such packages later
     try:
         code = app(args=arguments_with_home_first(arguments), standalone_mode=False)
         return code if isinstance(code, int) else DONE

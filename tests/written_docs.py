@@ -29,9 +29,10 @@ from training.policy import Policy  # noqa: E402
 CONTRACTS_INTRODUCTION = """# Contracts between the rooms
 
 Written from the code by `make docs`; `tests/end_to_end/test_written_docs.py` fails when it is not current.
-A wall moved later costs most: change one of these only together with everybody who reads it, and say why in `docs/design.md`.
+A wall moved later costs most: change one of these only together with everybody who reads it, and say why in
+`docs/design.md`.
 
-Instants are whole microseconds since 1970-01-01 UTC everywhere: in the store, in snapshots, in bundles and in the ledger.
+Instants are whole microseconds since 1970-01-01 UTC everywhere: in the store, in snapshots, bundles and the ledger.
 A feature as of *t* uses records with `occurred_at < t` and `recorded_at < t`; an outcome window is `[t, t + horizon)`.
 """
 
@@ -63,12 +64,17 @@ def dataclass_section(kind: type) -> str:
 
 def table_section(table: tables.Table) -> str:
     rows = "\n".join(
-        f"| `{c.name}` | {c.type} | {'' if c.required else 'may be null'}{' contact' if c.contact else ''} | {c.meaning} |"
+        f"| `{c.name}` | {c.type} | {_marks(c)} | {c.meaning} |"
         for c in table.columns
         if c not in tables.RECORD_COLUMNS
     )
     place = "store and snapshots" if table.in_snapshot else "store only, never in a snapshot"
-    return f"### {table.name}\n\nOne row is {table.grain}. Kept in: {place}.\n\n| column | type | | meaning |\n|---|---|---|---|\n{rows}\n"
+    heading = f"### {table.name}\n\nOne row is {table.grain}. Kept in: {place}."
+    return f"{heading}\n\n| column | type | | meaning |\n|---|---|---|---|\n{rows}\n"
+
+
+def _marks(column: tables.Column) -> str:
+    return " ".join([*([] if column.required else ["may be null"]), *(["contact"] if column.contact else [])])
 
 
 def kinds_section() -> str:
@@ -77,7 +83,9 @@ def kinds_section() -> str:
     for line in source.splitlines():
         if '"' in line and "#" in line:
             name, meaning = line.split("#", 1)
-            rows.append(f"| `{name.strip().strip(',').strip(chr(34))}` | {meaning.strip().replace('|', chr(92) + '|')} |")
+            rows.append(
+                f"| `{name.strip().strip(',').strip(chr(34))}` | {meaning.strip().replace('|', chr(92) + '|')} |"
+            )
     assert len(rows) == len(get_args(declaration.Kind))
     return "### Kinds of declaration\n\n| kind | reduces the visible records to |\n|---|---|\n" + "\n".join(rows) + "\n"
 
@@ -86,7 +94,9 @@ def contracts_page() -> str:
     record_columns = "\n".join(f"| `{c.name}` | {c.type} | {c.meaning} |" for c in tables.RECORD_COLUMNS)
     parts = [
         CONTRACTS_INTRODUCTION,
-        "## Tables\n\nEvery table ends with the record columns:\n\n| column | type | meaning |\n|---|---|---|\n" + record_columns + "\n",
+        "## Tables\n\nEvery table ends with the record columns:\n\n| column | type | meaning |\n|---|---|---|\n"
+        + record_columns
+        + "\n",
         *[table_section(table) for table in tables.TABLES],
         f"Stages in funnel order: {', '.join(f'`{s}`' for s in tables.STAGES)}. "
         f"Terminal: {', '.join(f'`{s}`' for s in tables.TERMINAL_STAGES)}.\n\n"
@@ -122,8 +132,8 @@ def settings_page() -> str:
         for name, field in sorted(Settings.model_fields.items())
     )
     return (
-        "# Settings\n\nWritten from the code by `make docs`. Settings are environment variables, read once at the front "
-        "door;\n`--home` on the command line wins over `LEADSCORE_HOME`.\n\n"
+        "# Settings\n\nWritten from the code by `make docs`. Settings are environment variables, read once at the "
+        "front door;\n`--home` on the command line wins over `LEADSCORE_HOME`.\n\n"
         f"| variable | default | meaning |\n|---|---|---|\n{rows}\n\n"
         "Telemetry of the packages underneath is off: `DO_NOT_TRACK`, `MLFLOW_DISABLE_TELEMETRY` and "
         "`BENTOML_DO_NOT_TRACK`\nare set before they are imported, unless you have set them yourself.\n"
