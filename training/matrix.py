@@ -1,0 +1,85 @@
+"""The training matrix: feature columns, labels and the times and groups that rule how rows may be used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from features.declaration import Declaration
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """n rows, one a (lead, cycle, as_of); every array is [n]; all labels are matured.
+
+    `columns[i]` belongs to `declarations[i]`: float64 with NaN for null, or
+    objects that are text or None.
+    """
+
+    declarations: tuple[Declaration, ...]
+    columns: tuple[np.ndarray, ...]
+    label: np.ndarray
+    """0.0 or 1.0: the outcome came in [as_of, as_of + horizon)."""
+    weight: np.ndarray
+    cycle_start: np.ndarray
+    """Microseconds; cohorts are cut by it."""
+    as_of: np.ndarray
+    matured_at: np.ndarray
+    """as_of + horizon + recording lag: when the label was known."""
+    group: np.ndarray
+    """Whole number per person or account: rows of one group never lie on both sides of a random split."""
+    cycle: np.ndarray
+    """Whole number per lead cycle."""
+    creation: np.ndarray
+    """True on the row that stands right after its cycle began."""
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def take(self, index: np.ndarray) -> Matrix:
+        """The rows of a boolean mask or of positions, in that order."""
+        return replace(
+            self,
+            columns=tuple(c[index] for c in self.columns),
+            **{name: getattr(self, name)[index] for name in _ROW_ARRAYS},
+        )
+
+    def keep_features(self, names: Sequence[str]) -> Matrix:
+        """The same rows with only the named features, in their declared order."""
+        kept = [i for i, d in enumerate(self.declarations) if d.name in set(names)]
+        return replace(
+            self,
+            declarations=tuple(self.declarations[i] for i in kept),
+            columns=tuple(self.columns[i] for i in kept),
+        )
+
+    def row(self, position: int) -> list[Any]:
+        """Feature values of one row as the online side has them: float, text or None."""
+        values = [column[position] for column in self.columns]
+        return [
+            v if d.is_category else (None if np.isnan(v) else float(v))
+            for d, v in zip(self.declarations, values, strict=True)
+        ]
+
+
+_ROW_ARRAYS = ("label", "weight", "cycle_start", "as_of", "matured_at", "group", "cycle", "creation")
+
+
+def informative(matrix: Matrix) -> Matrix:
+    """Without the features that have one value only (null counts as a value): they say nothing."""
+    names = [d.name for d, c in zip(matrix.declarations, matrix.columns, strict=True) if _varies(c)]
+    return matrix.keep_features(names)
+
+
+def _varies(column: np.ndarray) -> bool:
+    if len(column) == 0:
+        return False
+    if column.dtype == object:
+        return len(set(column.tolist())) > 1
+    empty = np.isnan(column)
+    if empty.all():
+        return False
+    return bool(empty.any() or np.ptp(column) > 0)

@@ -1,0 +1,55 @@
+"""Checks a bundle in a throwaway process: a corrupt LightGBM file ends the interpreter that reads it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from data.errors import LeadscoreError, ModelRefused
+from training.bundle import Bundle, read_verified
+
+SECONDS = 60
+
+
+def verify_bundle(path: Path) -> None:
+    """Raises ModelRefused (NotFound where there is none) unless the bundle's hashes, schema and golden rows hold.
+
+    Hashes are compared here first; only a bundle whose bytes are all as
+    written reaches the throwaway process that parses it.
+    """
+    read_verified(path)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "training.verify", str(path)],
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+            cwd=Path(__file__).resolve().parents[1],
+        )
+    except subprocess.TimeoutExpired:
+        raise _refused(path, f"no answer in {SECONDS} s from the process that read it") from None
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or [f"the reading process ended with {done.returncode}"]
+        raise _refused(path, lines[-1][:300])
+
+
+def _refused(path: Path, received: str) -> ModelRefused:
+    return ModelRefused(
+        f"bundle {path.name[:12]}", received, expected="golden rows that give their margins", remedy="train again"
+    )
+
+
+def main(path: str) -> int:
+    """Exit code 0 when the bundle loads and its golden rows hold; else 1 with the reason on stderr."""
+    try:
+        Bundle.load(Path(path)).check_golden()
+    except LeadscoreError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
