@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+PROBABILITY = "probability"
+"""The column that holds the champion's probability beside the features."""
+
 LEVEL = 0.01
 """False-discovery rate over the features, and false-alarm rate of the scores, per window."""
 MATERIAL = 0.05
@@ -119,7 +122,7 @@ class Matured:
     """The champion on leads whose outcome is known, against what it would give if it were right.
 
     Each bound is the LEVEL quantile of the figure over outcomes drawn from the
-    champion's own probabilities on the same rows.
+    champion's own probabilities on the same rows, widened by a tolerance.
     """
 
     rows: int
@@ -127,7 +130,7 @@ class Matured:
     base_rate: float
     predicted: float
     auc: float | None
-    auc_bound: float | None
+    auc_bound: float
     log_loss: float
     log_loss_bound: float
     ece: float
@@ -141,7 +144,7 @@ class Matured:
 
     @property
     def ranking_holds(self) -> bool:
-        return self.auc is None or self.auc_bound is None or self.auc >= self.auc_bound
+        return self.auc is None or self.auc >= self.auc_bound
 
     @property
     def calibration_holds(self) -> bool:

@@ -15,6 +15,12 @@ from scipy.stats import rankdata
 from monitoring.evidence import LEVEL, Matured
 
 ECE_BINS = 10
+CALIBRATION_TOLERANCE = 0.20
+"""Calibration error, as a share of the mean probability, below which it is let be however certain."""
+LOSS_TOLERANCE = 0.02
+"""Likewise for log loss, as a share of what the champion expects."""
+AUC_TOLERANCE = 0.02
+"""Likewise for AUC, in AUC below what the champion expects."""
 DRAWS = 1_000
 MOST_CELLS = 4_000_000
 """Draws × rows held in memory at once."""
@@ -28,20 +34,31 @@ def matured_performance(probability: np.ndarray, outcome: np.ndarray, *, seed: i
     if not len(probability):
         return None
     p, y = np.clip(probability.astype(float), 1e-9, 1 - 1e-9), outcome.astype(bool)
-    drawn = _drawn_figures(p, np.random.default_rng(seed))
+    bounds = _bounds(p, np.random.default_rng(seed))
     return Matured(
         rows=len(p),
         conversions=int(y.sum()),
         base_rate=float(y.mean()),
         predicted=float(p.mean()),
         auc=auc(p, y),
-        auc_bound=_quantile(drawn["auc"], LEVEL),
+        auc_bound=bounds["auc"],
         log_loss=log_loss(p, y),
-        log_loss_bound=_quantile(drawn["log_loss"], 1 - LEVEL) or 0.0,
+        log_loss_bound=bounds["log_loss"],
         ece=calibration_error(p, y),
-        ece_bound=_quantile(drawn["ece"], 1 - LEVEL) or 0.0,
+        ece_bound=bounds["ece"],
         lift=lift(p, y),
     )
+
+
+def _bounds(p: np.ndarray, generator: np.random.Generator) -> dict[str, float]:
+    """The figures beyond which a window is worse; noise and the tolerances both allowed for."""
+    drawn = _drawn_figures(p, generator)
+    expected_loss = float(-(p * np.log(p) + (1 - p) * np.log(1 - p)).mean())
+    return {
+        "auc": float(min(np.nanquantile(drawn["auc"], LEVEL), np.nanmean(drawn["auc"]) - AUC_TOLERANCE)),
+        "log_loss": float(max(np.quantile(drawn["log_loss"], 1 - LEVEL), expected_loss * (1 + LOSS_TOLERANCE))),
+        "ece": float(max(np.quantile(drawn["ece"], 1 - LEVEL), p.mean() * CALIBRATION_TOLERANCE)),
+    }
 
 
 def _drawn_figures(p: np.ndarray, generator: np.random.Generator) -> dict[str, np.ndarray]:
@@ -55,11 +72,6 @@ def _drawn_figures(p: np.ndarray, generator: np.random.Generator) -> dict[str, n
         figures["log_loss"].append(log_loss(p, y))
         figures["ece"].append(_error_in_bins(p, y, bins))
     return {name: np.array(values) for name, values in figures.items()}
-
-
-def _quantile(values: np.ndarray, level: float) -> float | None:
-    known = values[~np.isnan(values)]
-    return float(np.quantile(known, level)) if len(known) else None
 
 
 def auc(p: np.ndarray, y: np.ndarray) -> float | None:

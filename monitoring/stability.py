@@ -127,25 +127,48 @@ def share_moved(window: np.ndarray, reference: np.ndarray) -> float:
     return float(np.abs(window / window.sum() - reference / reference.sum()).sum() / 2)
 
 
-def null_psi(by_week: np.ndarray, *, n: int, weeks: int, resamples: int, generator: np.random.Generator) -> np.ndarray:
+def null_psi(
+    by_week: np.ndarray, *, n: int, reference_n: int, weeks: int, resamples: int, generator: np.random.Generator
+) -> np.ndarray:
     """PSI that stationary windows give: float64[resamples].
 
-    Each resample draws `weeks` whole weeks of the reference, n rows from
-    their pooled shares, and compares them with the weeks left over, so that
-    ordinary swings from week to week count as ordinary. Drawing rows from an
-    observed week counts that week's own sampling noise twice, which errs
-    towards silence. With too few weeks to leave any over, rows are drawn from
+    Each resample draws `weeks` whole weeks of the reference and n rows from
+    their pooled shares, and compares them with `reference_n` rows drawn from
+    the weeks left over, so that ordinary swings from week to week count as
+    ordinary. With too few weeks to leave any over, both sides are drawn from
     the whole reference.
+
+    n and reference_n are numbers of different leads: a lead seen in many weeks
+    says the same thing many times.
     """
-    total = by_week.sum(axis=0)
-    occupied = by_week[by_week.sum(axis=1) > 0]
+    occupied = _shrunk(by_week[by_week.sum(axis=1) > 0])
+    total = occupied.sum(axis=0)
     if len(occupied) < weeks + 2:
-        drawn = generator.multinomial(n, total / total.sum(), size=resamples)
-        return psi(drawn, np.broadcast_to(total, drawn.shape))
-    chosen = _weeks_drawn(len(occupied), weeks, resamples, generator)
-    pooled = occupied[chosen].sum(axis=1)
-    drawn = generator.multinomial(n, pooled / pooled.sum(axis=1, keepdims=True))
-    return psi(drawn, total - pooled)
+        pooled = rest = np.broadcast_to(total, (resamples, len(total)))
+    else:
+        pooled = occupied[_weeks_drawn(len(occupied), weeks, resamples, generator)].sum(axis=1)
+        rest = total - pooled
+    return psi(_rows_drawn(n, pooled, generator), _rows_drawn(reference_n, rest, generator))
+
+
+def _shrunk(by_week: np.ndarray) -> np.ndarray:
+    """Counts by week drawn towards the common shares until only real differences between weeks are left.
+
+    A week's observed shares differ from the common ones by sampling noise too,
+    which drawing rows from them would count twice. By moments: Pearson's
+    statistic over weeks and bins is (weeks − 1)(bins − 1) from noise alone.
+    """
+    rows = by_week.sum(axis=1, keepdims=True)
+    expected = rows * (by_week.sum(axis=0) / rows.sum())
+    filled = expected[0] > 0
+    observed = ((by_week - expected)[:, filled] ** 2 / expected[:, filled]).sum()
+    noise = (len(by_week) - 1) * (int(filled.sum()) - 1)
+    kept = np.sqrt(max(0.0, 1 - noise / observed)) if observed > 0 else 0.0
+    return expected + kept * (by_week - expected)
+
+
+def _rows_drawn(n: int, counts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    return generator.multinomial(n, counts / counts.sum(axis=1, keepdims=True))
 
 
 def _weeks_drawn(count: int, weeks: int, resamples: int, generator: np.random.Generator) -> np.ndarray:
