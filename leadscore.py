@@ -26,6 +26,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
+from rich.table import Table
 from typer.exceptions import TyperException
 
 from data.commands import app as data_commands
@@ -176,6 +177,29 @@ def _ask(url: str, lead_id: str, as_of: str) -> dict[str, Any]:
     with urllib.request.urlopen(request, timeout=10) as response:
         answer: dict[str, Any] = json.load(response)
         return answer
+
+
+def _show_demo_result(home: Home, answers: list[dict[str, Any]]) -> None:
+    table = Table(title="The ten best leads today  本日の優先リード", show_lines=True)
+    for heading in ("", "lead", "grade", "probability", "two top reasons"):
+        table.add_column(heading, justify="right" if heading == "probability" else "left")
+    for rank, answer in enumerate(answers, start=1):
+        won = next(target for target in answer["targets"] if target["target"] == "won")
+        top = [reason for reason in won["reasons"] if reason["direction"] == "up"][:2]
+        words = [f"{reason['text_ja']}\n[dim]{reason['text_en']}[/]" for reason in top]
+        table.add_row(str(rank), answer["lead_id"], won["grade"], f"{won['probability']:.1%}", "\n".join(words))
+    console.print(table)
+    console.print("Files:", *[f"  {path}" for path in _demo_files(home)], sep="\n", soft_wrap=True)
+    command = f"{Path(sys.argv[0]).name} --home {shlex.quote(str(home.path))}"
+    best = answers[0]["lead_id"]
+    tries = [f"explain {best}", f"explain {best} --lang en", "models", "serve --open", "tracking", "retune --help"]
+    console.print("Try next:", *[f"  {command} {line}" for line in tries], sep="\n", soft_wrap=True)
+
+
+def _demo_files(home: Home) -> list[Path]:
+    """What the demo wrote for people to read."""
+    reports = sorted(path for path in home.reports.rglob("*") if path.suffix in {".html", ".md", ".json"})
+    return [home.path / "scores.csv", home.path / "features.parquet", *reports]
 
 
 def arguments_with_home_first(arguments: list[str]) -> list[str]:
