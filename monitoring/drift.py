@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,9 +32,8 @@ from evidently.legacy.renderers.html_widgets import table_data
 from evidently.metrics.column_statistics import ColumnMetric
 from evidently.presets import DataDriftPreset
 
-from monitoring.stability import bins_of, counted, psi, share_moved
+from monitoring.stability import column_figures
 
-METRIC = "Stability"
 PRESET_THRESHOLD = 0.1
 """Evidently's usual PSI threshold, for its own pictures; no decision reads it."""
 
@@ -110,7 +109,7 @@ class StabilityCalculation(ByLabelCalculation[Stability]):
         if reference_data is None:
             raise ValueError("a reference is needed")
         name = self.metric.column
-        values = stability(
+        values = column_figures(
             current_data.column(name).data, reference_data.column(name).data, category=self.metric.category
         )
         result = self.result(dict(values))
@@ -122,20 +121,6 @@ class StabilityCalculation(ByLabelCalculation[Stability]):
 
     def label_display_name(self, label: Label) -> str:
         return f"{label} of {self.metric.column}"
-
-
-def stability(window: pd.Series, reference: pd.Series, *, category: bool) -> Mapping[Label, float]:
-    """The figures of one column, from values alone."""
-    bins = bins_of(reference, category=category)
-    now = counted(bins.place(window), bins.size)
-    then = counted(bins.place(reference), bins.size)
-    return {
-        "psi": float(psi(now, then)),
-        "share_moved": share_moved(now, then),
-        "missing": float(now[0] / now.sum()),
-        "missing_reference": float(then[0] / then.sum()),
-        "unseen": float(now[list(bins.unseen)].sum() / now.sum()),
-    }
 
 
 class StabilityTable(MetricContainer):

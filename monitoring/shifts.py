@@ -28,9 +28,15 @@ def figures_of(result: Mapping[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def stationary_psi(
-    reference: pd.DataFrame, window: pd.DataFrame, categories: Sequence[str], columns: Sequence[str], *, weeks: int
+    reference: pd.DataFrame,
+    window: pd.DataFrame,
+    categories: Sequence[str],
+    columns: Sequence[str],
+    *,
+    weeks: int,
+    resamples: int = RESAMPLES,
 ) -> dict[str, np.ndarray]:
-    """For each column the PSI of RESAMPLES stationary windows of this window's size, float64[RESAMPLES].
+    """For each column the PSI of stationary windows of this window's size, float64[resamples].
 
     Rows of one lead count once: their values hang together, so the number of
     different leads is the size that matters. Seeded by the column's name.
@@ -38,17 +44,17 @@ def stationary_psi(
     week = reference["week"].to_numpy(dtype=np.int64)
     week = week - week.min()
     sizes = window["lead_id"].nunique(), reference["lead_id"].nunique()
-    return {c: _stationary(reference[c], week, sizes, c in categories, weeks) for c in columns}
+    return {c: _stationary(reference[c], week, sizes, c in categories, weeks, resamples) for c in columns}
 
 
 def _stationary(
-    reference: pd.Series, week: np.ndarray, sizes: tuple[int, int], category: bool, weeks: int
+    reference: pd.Series, week: np.ndarray, sizes: tuple[int, int], category: bool, weeks: int, resamples: int
 ) -> np.ndarray:
     bins = bins_of(reference, category=category)
     by_week = counted_by_week(bins.place(reference), week, bins.size)
     generator = np.random.default_rng(zlib.crc32(str(reference.name).encode()))
     n, reference_n = sizes
-    return null_psi(by_week, n=n, reference_n=reference_n, weeks=weeks, resamples=RESAMPLES, generator=generator)
+    return null_psi(by_week, n=n, reference_n=reference_n, weeks=weeks, resamples=resamples, generator=generator)
 
 
 def shifts_of(

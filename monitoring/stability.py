@@ -127,6 +127,20 @@ def share_moved(window: np.ndarray, reference: np.ndarray) -> float:
     return float(np.abs(window / window.sum() - reference / reference.sum()).sum() / 2)
 
 
+def column_figures(window: pd.Series, reference: pd.Series, *, category: bool) -> dict[str, float]:
+    """psi, share_moved, missing, missing_reference and unseen (shares, 0 to 1) of one column."""
+    bins = bins_of(reference, category=category)
+    now = counted(bins.place(window), bins.size)
+    then = counted(bins.place(reference), bins.size)
+    return {
+        "psi": float(psi(now, then)),
+        "share_moved": share_moved(now, then),
+        "missing": float(now[0] / now.sum()),
+        "missing_reference": float(then[0] / then.sum()),
+        "unseen": float(now[list(bins.unseen)].sum() / now.sum()),
+    }
+
+
 def null_psi(
     by_week: np.ndarray, *, n: int, reference_n: int, weeks: int, resamples: int, generator: np.random.Generator
 ) -> np.ndarray:
