@@ -24,7 +24,7 @@ lint: install
 	@$(BIN)/lint-imports
 
 bench: install
-	@$(BIN)/pytest tests/benchmarks -q -m benchmark_suite --benchmark-disable-gc -s
+	@$(BIN)/pytest tests/benchmarks -q -m benchmark_suite --benchmark-quiet
 
 docs: install
 	@$(BIN)/python -m tests.written_docs
