@@ -13,7 +13,6 @@ from data.store.engine import raw_cursor, select_all, statement
 from data.store.rows import slices, tuples
 from data.tables import Table
 
-
 _WORTH_TELLING = 5_000
 """Rows from which a changed table's statistics are refreshed at once."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from data.store.engine import raw_cursor, select_all, statement
+from data.store.engine import raw_cursor, statement
 
 OPENING_TABLES = ("leads", "stage_changes")
 
@@ -24,11 +24,6 @@ _DERIVED = {
         " occurred_at, recorded_at, loaded_at FROM stage_changes WHERE seq > ? AND stage = 'recycled'"
     ),
 }
-
-
-def last_seq(connection: Connection, table: str) -> int:
-    """The newest row's `seq`; 0 for an empty table."""
-    return int(select_all(connection, f"SELECT coalesce(max(seq), 0) FROM {table}")[0][0])
 
 
 def open_cycles(connection: Connection, table: str, after: int) -> int:

@@ -79,6 +79,11 @@ def select_all(connection: Connection, sql: str, parameters: Sequence[Any] = ())
         cursor.close()
 
 
+def last_seq(connection: Connection, table: str) -> int:
+    """The newest row's `seq`; 0 for an empty table."""
+    return int(select_all(connection, f"SELECT coalesce(max(seq), 0) FROM {table}")[0][0])
+
+
 def raw_cursor(connection: Connection, name: str | None = None) -> Any:
     """The driver's own cursor inside `connection`'s transaction; a named one streams on PostgreSQL."""
     driver: Any = connection.connection.dbapi_connection

@@ -19,10 +19,11 @@ from data.errors import DataRefused, NotFound, UsageError
 from data.home import Home
 from data.store import versions
 from data.store.appending import Appended, append_rows
-from data.store.cycles import OPENING_TABLES, last_seq, open_cycles
+from data.store.cycles import OPENING_TABLES, open_cycles
 from data.store.deployments import Deployment, all_deployments, newest_deployment, write_deployment
 from data.store.engine import (
     WAIT,
+    last_seq,
     open_engine,
     reading,
     refusals,

@@ -1,0 +1,209 @@
+"""Snapshots: immutable, dated Parquet copies of the history, which all batch work reads.
+
+    snapshots/
+      latest.json                        the newest one, and the state of the store it shows
+      <hash>/manifest.json               content hash, rows, time ranges, schema, company
+      <hash>/<table>/part-000.parquet    rows sorted by subject, time and name; zstd
+
+The hash depends on the content alone, not on how it is cut into parts: the
+same history and declaration give the same hash however they were imported. A
+later snapshot links the parts it shares with the one before and adds one part
+of what is new. Contact data are in none.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection
+
+from data.company import Company
+from data.errors import DataRefused, NotFound
+from data.home import Home
+from data.store.engine import last_seq, select_all
+from data.store.manifest import FORMAT, SCHEMA_VERSION, content_hash, read_manifest, write_json
+from data.store.operational import Store, newest_company
+from data.store.parts import linked, time_ranges, write_part
+from data.store.rows import batches
+from data.tables import TABLES, Table
+
+if TYPE_CHECKING:
+    import ibis
+
+_MOST_PARTS = 16
+"""A table in more parts than this is written anew as one."""
+_UNFINISHED = ".unfinished-"
+
+Shown = tuple["Snapshot", dict[str, Any]]
+"""A snapshot and the state of the store that it shows."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    hash: str
+    path: Path
+    company: Company
+    manifest: dict[str, Any]
+
+    def files(self, table: str) -> list[Path]:
+        """The Parquet files of one table."""
+        return [self.path / part["file"] for part in self.manifest["tables"][table]["parts"]]
+
+    def tables(self, connection: ibis.BaseBackend) -> dict[str, ibis.Table]:
+        """Every table by its name, registered in an Ibis backend (DuckDB, PySpark); read when used."""
+        found = {}
+        for name in self.manifest["tables"]:
+            # Spark reads a folder, DuckDB a list of files.
+            source: Any = self.files(name) if connection.name == "duckdb" else str(self.path / name)
+            found[name] = connection.read_parquet(source, table_name=f"{name}_{self.hash[:12]}")
+        return found
+
+
+def take_snapshot(store: Store, home: Home, *, now: int) -> Snapshot:
+    """A snapshot of everything committed; the latest one again when nothing has changed since.
+
+    Memory does not grow with the history. Raises NotFound before the first import.
+    """
+    with _one_at_a_time(home.snapshots), store.reading() as connection:
+        state = _store_state(connection, store.subject)
+        latest = _sound_latest(home)
+        if latest and latest[1] == state:
+            return latest[0]
+        base = latest if latest and _continues(latest[1], state) else None
+        snapshot = _written(connection, home.snapshots, now, base)
+        write_json(home.snapshots / "latest.json", {"hash": snapshot.hash, "state": state})
+        return snapshot
+
+
+def latest_snapshot(home: Home) -> Snapshot | None:
+    """The newest snapshot, or None before the first."""
+    latest = _latest(home)
+    return latest[0] if latest else None
+
+
+def open_snapshot(path: Path) -> Snapshot:
+    """The snapshot at `path`. Raises NotFound, or DataRefused where it is damaged or of another format."""
+    manifest = read_manifest(path)
+    return Snapshot(manifest["hash"], path, Company.from_json(json.dumps(manifest["company"])), manifest)
+
+
+def _latest(home: Home) -> Shown | None:
+    pointer = home.snapshots / "latest.json"
+    if not pointer.exists():
+        return None
+    try:
+        written = json.loads(pointer.read_text(encoding="utf-8"))
+        snapshot_hash, state = str(written["hash"]), dict(written["state"])
+    except (ValueError, KeyError, TypeError) as error:
+        remedy = "delete the file and take a new snapshot"
+        raise DataRefused(str(pointer), f"damaged: {error}", expected="hash and state", remedy=remedy) from None
+    return open_snapshot(home.snapshots / snapshot_hash), state
+
+
+def _sound_latest(home: Home) -> Shown | None:
+    # A damaged one is no reason not to take another: it is derived, and written anew where it lay.
+    try:
+        return _latest(home)
+    except (DataRefused, NotFound):
+        return None
+
+
+def _store_state(connection: Connection, subject: str) -> dict[str, Any]:
+    """What names a state of one store: two equal ones hold the same rows and declaration."""
+    store_id, generation = select_all(connection, "SELECT store_id, generation FROM store_identity")[0]
+    company = last_seq(connection, "company")
+    if not company:
+        raise NotFound(subject, "nothing imported yet", remedy="run `leadscore import MAPPING` first")
+    return {
+        "store_id": store_id,
+        "generation": generation,
+        "schema_version": SCHEMA_VERSION,
+        "company": company,
+        "newest_seq": {table.name: last_seq(connection, table.name) for table in TABLES if table.in_snapshot},
+    }
+
+
+def _continues(earlier: dict[str, Any], state: dict[str, Any]) -> bool:
+    """Whether `earlier` is a state of the same store and schema, so that its parts still hold."""
+    return all(earlier.get(key) == state[key] for key in ("store_id", "generation", "schema_version"))
+
+
+def _written(connection: Connection, folder: Path, now: int, base: Shown | None) -> Snapshot:
+    """Writes all tables beside their final place and moves them there when they are complete."""
+    unfinished = folder / f"{_UNFINISHED}{os.getpid()}"
+    unfinished.mkdir()
+    try:
+        tables = {t.name: _table_entry(connection, t, unfinished, base) for t in TABLES if t.in_snapshot}
+        company = json.loads(newest_company(connection) or "{}")
+        manifest = {
+            "format": FORMAT,
+            "hash": content_hash(tables, company),
+            "taken_at": now,
+            "schema_version": SCHEMA_VERSION,
+            "company": company,
+            "tables": tables,
+        }
+        write_json(unfinished / "manifest.json", manifest)
+        return open_snapshot(_put_in_place(unfinished, folder / manifest["hash"]))
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _put_in_place(unfinished: Path, place: Path) -> Path:
+    """Moves a finished snapshot to its name; a sound one of the same content stays as it is."""
+    if place.exists():
+        try:
+            open_snapshot(place)
+            return place
+        except (DataRefused, NotFound):
+            shutil.rmtree(place)
+    unfinished.rename(place)
+    _sync_folder(place.parent)
+    return place
+
+
+def _table_entry(connection: Connection, table: Table, folder: Path, base: Shown | None) -> dict[str, Any]:
+    """Writes one table's parts; returns its entry in the manifest."""
+    (folder / table.name).mkdir()
+    old = base[0].manifest["tables"][table.name]["parts"] if base else []
+    written = base[1]["newest_seq"][table.name] if base else 0
+    newest = last_seq(connection, table.name)
+    if newest > written and len(old) >= _MOST_PARTS:
+        old, written = [], 0
+    parts = [linked(base[0].path, folder, part) for part in old] if base else []
+    if newest > written or not parts:
+        name = f"{table.name}/part-{len(parts):03d}.parquet"
+        parts.append(write_part(_new_rows(connection, table, written), table, folder, name))
+    return {"rows": sum(part["rows"] for part in parts), **time_ranges(parts), "parts": parts}
+
+
+def _new_rows(connection: Connection, table: Table, after: int) -> Iterator[Any]:
+    schema = table.snapshot_schema()
+    columns = ", ".join(f'"{name}"' for name in schema.names)
+    return batches(connection, schema, f"SELECT {columns} FROM {table.name} WHERE seq > ? ORDER BY seq", (after,))
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Waits for its turn; then whatever lies there unfinished belongs to a process that died."""
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in folder.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        yield
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
