@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from data import tables
 from data.sources.columns import ColumnSection, Subject, attribute_of, subject_of, type_of
-from data.sources.parts import AFTER, Origin, Part, joined, lead_ids, part
+from data.sources.parts import AFTER, Origin, Part, joined, lead_ids, part, recorded
 from data.sources.people import account_ids, waiting
 from data.sources.values import Frame
 from data.tables import Table
@@ -78,9 +78,18 @@ def _attribute_part(
         "name": names,
         "source_id": joined(ids, names),
         **{k: v for k, v in values.items() if v is not None},
-        **(_now(frame, origin) if later else waiting(frame, origin, subject, ids)),
+        **(_now(frame, origin) if later else _known_at(frame, origin, subject, ids)),
     }
     return part(table, frame, origin, columns, {"text": column, "number": column}, flat=True)
+
+
+def _known_at(frame: Frame, origin: Origin, subject: Subject, ids: pa.Array) -> dict[str, pa.Array]:
+    """An account file's own dates where it has them, else the creation that is waited for."""
+    account = frame.file.account
+    if account is None or account.at is None or frame.file.lead:
+        return waiting(frame, origin, subject, ids)
+    occurred = frame.instant(account.at)
+    return {"occurred_at": occurred, "recorded_at": recorded(frame, account, occurred)}
 
 
 def _now(frame: Frame, origin: Origin) -> dict[str, pa.Array]:

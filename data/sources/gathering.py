@@ -67,7 +67,9 @@ def gather(mapping: Mapping, now: int, progress: Progress = quiet) -> Gathered:
     collector, gathered = _Collector(), Gathered()
     for source in found:
         used = columns_used(source.section)
-        gathered.undeclared[source.name] = tuple(c for c in source.header if c not in used)
+        gathered.undeclared[source.name] = tuple(
+            c for c in source.header if c not in used and c not in source.section.ignore
+        )
         gathered.rows_read[source.name] = _read(source, mapping, now, collector, progress)
     gathered.dated, gathered.flat = collector.tables(flat=False), collector.tables(flat=True)
     gathered.rejects = rejects.together(collector.rejects)

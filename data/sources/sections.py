@@ -170,6 +170,8 @@ class FileSection(Section):
     timezone: str = ""
     missing: Tokens | None = None
     recording_lag: str = ""
+    ignore: tuple[str, ...] = ()
+    """Columns left alone on purpose; others that no section names are reported."""
     lead: LeadSection | None = None
     join: JoinSection | None = None
     person: PersonSection | None = None
