@@ -141,7 +141,7 @@ class _NumberArrays:
         if not len(self.index):
             return
         x = matrix[:, self.index]
-        x = np.minimum(np.where(np.isnan(x), self.null, x), self.cap)
+        x = np.where(np.isnan(x), self.null, np.minimum(x, self.cap))
         matrix[:, self.index] = x
         f = x.copy()
         if len(self.logarithm):

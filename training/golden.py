@@ -59,12 +59,9 @@ def _tree_value(column: NumberColumn | CategoryColumn, value: Value) -> float:
     if isinstance(column, CategoryColumn):
         return column.levels.get(value, column.other) if isinstance(value, str) else column.null
     if _is_null(value):
-        return math.nan if column.null is None else _capped(column, column.null)
-    return _capped(column, float(value))  # type: ignore[arg-type]
-
-
-def _capped(column: NumberColumn, value: float) -> float:
-    return value if column.cap is None else min(value, column.cap)
+        return math.nan if column.null is None else column.null
+    x = float(value)  # type: ignore[arg-type]
+    return x if column.cap is None else min(x, column.cap)
 
 
 def _linear_value(term: NumberTerm | CategoryTerm, column: NumberColumn | CategoryColumn, value: Value) -> float:

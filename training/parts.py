@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 @dataclass(frozen=True)
 class NumberColumn:
-    """How one number reaches the trees: null becomes `null` (None stays missing), larger than `cap` is cut to it."""
+    """How one number reaches the trees: null becomes `null` (None: missing); what is
+    larger than `cap` is cut to it."""
 
     null: float | None = None
     cap: float | None = None

@@ -1,0 +1,93 @@
+"""Blend weights: a convex combination of parts in margin space, chosen by pooled backtest log loss.
+
+The constant prior is among the parts, so that the slope of the others shrinks
+when the history asks for it. Log loss is convex in the weights, so the choice
+has one answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+SMALLEST = 0.02
+"""A part below this weight is left out and the rest fitted again: it costs time and explains nothing."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One backtest slice: margins [n, parts], its labels and row weights, and its say among the slices."""
+
+    margins: np.ndarray
+    label: np.ndarray
+    weight: np.ndarray
+    say: float
+
+    def part(self, columns: Sequence[int]) -> Slice:
+        return Slice(self.margins[:, list(columns)], self.label, self.weight, self.say)
+
+
+def row_losses(margin: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """−log likelihood of each row, in nats: log(1 + e^m) − y·m."""
+    return np.logaddexp(0.0, margin) - label * margin
+
+
+def log_loss(margin: np.ndarray, label: np.ndarray, weight: np.ndarray) -> float:
+    return float(np.average(row_losses(margin, label), weights=weight))
+
+
+def pooled_loss(slices: Sequence[Slice], weights: np.ndarray) -> float:
+    """Mean log loss of the slices, each with its say."""
+    losses = [log_loss(s.margins @ weights, s.label, s.weight) for s in slices]
+    return float(np.average(losses, weights=[s.say for s in slices]))
+
+
+def blend_weights(slices: Sequence[Slice]) -> np.ndarray:
+    """Weights ≥ 0, summing to 1, of the parts (columns of every slice's margins)."""
+    width = slices[0].margins.shape[1]
+    used = list(range(width))
+    weights = _solved(slices)
+    while len(used) > 1 and weights.min() < SMALLEST:
+        used = [u for u, w in zip(used, weights, strict=True) if w >= SMALLEST]
+        weights = _solved([s.part(used) for s in slices])
+    full = np.zeros(width)
+    full[used] = weights
+    return full
+
+
+def shrunk_loss(slices: Sequence[Slice], part: int, prior: int) -> float:
+    """Pooled log loss of one part at its best mixture with the prior: what it could bring to a blend."""
+    pair = [s.part([part, prior]) for s in slices]
+    return pooled_loss(pair, _solved(pair))
+
+
+def _solved(slices: Sequence[Slice]) -> np.ndarray:
+    width = slices[0].margins.shape[1]
+    if width == 1:
+        return np.ones(1)
+    result = minimize(
+        lambda w: _loss_and_gradient(slices, w),
+        np.full(width, 1.0 / width),
+        jac=True,
+        method="SLSQP",
+        bounds=[(0.0, 1.0)] * width,
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1.0, "jac": lambda w: np.ones_like(w)},
+        options={"ftol": 1e-9, "maxiter": 200},
+    )
+    weights = np.clip(np.nan_to_num(result.x, nan=1.0 / width), 0.0, None)
+    return np.asarray(weights / weights.sum())
+
+
+def _loss_and_gradient(slices: Sequence[Slice], weights: np.ndarray) -> tuple[float, np.ndarray]:
+    say = np.array([s.say for s in slices]) / sum(s.say for s in slices)
+    loss, gradient = 0.0, np.zeros(len(weights))
+    for share, s in zip(say, slices, strict=True):
+        margin = s.margins @ weights
+        w = s.weight / s.weight.sum()
+        loss += share * float(w @ row_losses(margin, s.label))
+        gradient += share * (s.margins.T @ (w * (expit(margin) - s.label)))
+    return loss, gradient

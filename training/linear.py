@@ -1,0 +1,206 @@
+"""The linear part: regularised logistic regression over one-hot categories and standardised numbers.
+
+Skewed numbers enter by sign·log1p; a missing number has an indicator of its
+own. Coefficients of features with a declared direction keep its sign: one
+that would not is left out and the rest fitted again.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from training.encoding import RARE, Column, ageing, cycles_per_level, encoded_column
+from training.matrix import Matrix
+from training.parts import NO_TERM, CategoryTerm, LinearPart, NumberTerm
+
+SKEWED = 2.0
+LEVELS = 100
+WIDE = 400
+"""Beyond this many design columns the quasi-Newton solver is cheaper than Cholesky steps."""
+
+
+@dataclass(frozen=True)
+class NumberBlock:
+    feature: int
+    logarithm: bool
+    low: float
+    high: float
+    mean: float
+    scale: float
+    indicator: bool
+
+    @property
+    def width(self) -> int:
+        return 2 if self.indicator else 1
+
+
+@dataclass(frozen=True)
+class CategoryBlock:
+    """`levels` have a column each; then one for all others, then one for null."""
+
+    feature: int
+    levels: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        return len(self.levels) + 2
+
+
+Block = NumberBlock | CategoryBlock
+
+
+@dataclass(frozen=True)
+class Design:
+    blocks: tuple[Block, ...]
+    columns: tuple[Column, ...]
+
+    def matrix(self, rows: Matrix) -> np.ndarray:
+        """float64 [n, design columns]; numbers standardised by the training rows, null as 0 with its indicator."""
+        parts = [_block_columns(b, rows.columns[b.feature], self.columns[b.feature]) for b in self.blocks]
+        return np.concatenate(parts, axis=1) if parts else np.empty((len(rows), 0))
+
+
+@dataclass(frozen=True)
+class LinearFit:
+    design: Design
+    intercept: float
+    coefficients: np.ndarray
+
+    def margin(self, design_matrix: np.ndarray) -> np.ndarray:
+        return np.asarray(design_matrix @ self.coefficients + self.intercept)
+
+
+def fit_design(matrix: Matrix, columns: Sequence[Column]) -> Design:
+    """Which design columns each feature gets, and how its numbers are standardised, from the training rows."""
+    blocks = [_block(matrix, columns[i], i) for i in range(len(matrix.declarations))]
+    return Design(tuple(b for b in blocks if b is not None), tuple(columns))
+
+
+def fit_linear(design: Design, x: np.ndarray, matrix: Matrix, *, strength: float, directed: bool = True) -> LinearFit:
+    """Logistic regression with C = `strength`; x = design.matrix(matrix).
+
+    Weights are as the matrix has them: C counts lead cycles, not rows.
+    """
+    signs = _signs(design, matrix) if directed else np.zeros(x.shape[1])
+    used = np.ones(x.shape[1], dtype=bool)
+    coefficients, intercept = np.zeros(x.shape[1]), 0.0
+    for _ in range(5):
+        intercept, coefficients = _fit_columns_used(x, used, matrix, strength)
+        wrong = used & (coefficients * signs < 0)
+        if not wrong.any():
+            break
+        used = used & ~wrong
+    return LinearFit(design, intercept, np.where(coefficients * signs < 0, 0.0, coefficients))
+
+
+def linear_part(fit: LinearFit, design_matrix: np.ndarray, weight: np.ndarray, features: int) -> LinearPart:
+    """The fit as bundle terms, each centred on its weighted mean over the training rows."""
+    centres = np.average(design_matrix, axis=0, weights=weight)
+    terms: list[NumberTerm | CategoryTerm] = [NO_TERM] * features
+    at = 0
+    for block in fit.design.blocks:
+        part = slice(at, at + block.width)
+        at += block.width
+        terms[block.feature] = _term(block, fit.coefficients[part], float(fit.coefficients[part] @ centres[part]))
+    return LinearPart(fit.intercept + float(fit.coefficients @ centres), tuple(terms))
+
+
+def _fit_columns_used(x: np.ndarray, used: np.ndarray, matrix: Matrix, strength: float) -> tuple[float, np.ndarray]:
+    solver = "newton-cholesky" if used.sum() <= WIDE else "lbfgs"
+    model = LogisticRegression(C=strength, solver=solver, max_iter=200, tol=1e-5)
+    coefficients = np.zeros(x.shape[1])
+    if not used.any():
+        rate = np.average(matrix.label, weights=matrix.weight)
+        return float(np.log(rate / (1 - rate))), coefficients
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(x if used.all() else x[:, used], matrix.label, sample_weight=matrix.weight)
+    coefficients[used] = model.coef_[0]
+    return float(model.intercept_[0]), coefficients
+
+
+def _signs(design: Design, matrix: Matrix) -> np.ndarray:
+    signs: list[float] = []
+    for block in design.blocks:
+        direction = matrix.declarations[block.feature].direction if isinstance(block, NumberBlock) else 0
+        signs += [float(direction)] + [0.0] * (block.width - 1)
+    return np.array(signs)
+
+
+def _block(matrix: Matrix, column: Column, i: int) -> Block | None:
+    if matrix.declarations[i].is_category:
+        codes, levels = pd.factorize(matrix.columns[i])
+        count = cycles_per_level(codes, matrix.cycle)
+        often = [j for j in np.argsort(-count, kind="stable")[:LEVELS] if count[j] >= RARE]
+        return CategoryBlock(i, tuple(sorted(str(levels[j]) for j in often)))
+    values = encoded_column(column, matrix.columns[i])
+    return _number_block(i, values, indicator=not ageing(matrix.declarations[i]))
+
+
+def _number_block(feature: int, values: np.ndarray, *, indicator: bool) -> NumberBlock | None:
+    known = values[~np.isnan(values)]
+    missing = len(values) - len(known)
+    if not len(known):
+        return None
+    logarithm = _is_skewed(known)
+    f = _transformed(known, logarithm)
+    low, high = float(f.min()), float(f.max())
+    scale = float(f.std())
+    # Beyond twice the range seen, a line is no longer evidence.
+    reach = high - low
+    return NumberBlock(
+        feature=feature,
+        logarithm=logarithm,
+        low=low - reach,
+        high=high + reach,
+        mean=float(f.mean()),
+        scale=scale if scale > 0 else 1.0,
+        indicator=indicator and missing >= RARE,
+    )
+
+
+def _is_skewed(known: np.ndarray) -> bool:
+    return _skewness(known) > SKEWED and _skewness(_transformed(known, True)) < _skewness(known)
+
+
+def _skewness(values: np.ndarray) -> float:
+    spread = values.std()
+    if not np.isfinite(spread) or np.abs(values).max() > 1e12:
+        return np.inf
+    return float(abs(np.mean(((values - values.mean()) / spread) ** 3))) if spread > 0 else 0.0
+
+
+def _transformed(values: np.ndarray, logarithm: bool) -> np.ndarray:
+    return np.sign(values) * np.log1p(np.abs(values)) if logarithm else values
+
+
+def _block_columns(block: Block, values: np.ndarray, column: Column) -> np.ndarray:
+    if isinstance(block, CategoryBlock):
+        codes, levels = pd.factorize(values)
+        place = {level: j for j, level in enumerate(block.levels)}
+        others = len(block.levels)
+        target = np.array([*(place.get(str(level), others) for level in levels), others + 1])
+        one_hot = np.zeros((len(values), block.width))
+        one_hot[np.arange(len(values)), target[codes]] = 1.0
+        return one_hot
+    x = encoded_column(column, values)
+    empty = np.isnan(x)
+    f = np.clip(_transformed(x, block.logarithm), block.low, block.high)
+    z = np.where(empty, 0.0, (f - block.mean) / block.scale)
+    return np.column_stack([z, empty]) if block.indicator else z[:, None]
+
+
+def _term(block: Block, coefficients: np.ndarray, centre: float) -> NumberTerm | CategoryTerm:
+    if isinstance(block, CategoryBlock):
+        levels = {level: float(c) - centre for level, c in zip(block.levels, coefficients, strict=False)}
+        return CategoryTerm(levels, float(coefficients[-2]) - centre, float(coefficients[-1]) - centre)
+    slope = float(coefficients[0]) / block.scale
+    null = float(coefficients[1]) if block.indicator else 0.0
+    return NumberTerm(block.logarithm, block.low, block.high, slope, -slope * block.mean - centre, null - centre)

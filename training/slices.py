@@ -1,0 +1,111 @@
+"""Time-ordered slices: what a model could have known, and the cohort that then put it to the test.
+
+A fold's slice is the cohort of cycles that started in [begins, ends); its
+training rows belong to earlier cycles and their labels were known before the
+slice begins. Where the horizon leaves too little for that, the training rows
+are only required to be of earlier cycles, and where even that is impossible
+the folds are random by group: the weaker kinds say so.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from training.encoding import group_folds
+from training.matrix import Matrix
+
+Kind = Literal["forward", "forward, labels overlap", "random by group"]
+
+CUTS = (0.4, 0.6, 0.8, 1.0)
+LEAST_TRAINING = 15
+"""Outcomes, and rows without, that a fold's training part must have."""
+LEAST_SLICE = 8
+
+
+@dataclass(frozen=True)
+class Fold:
+    train: np.ndarray
+    """Positions of the training rows."""
+    test: np.ndarray
+    """Positions of the slice's rows."""
+    begins: int
+    """Microseconds; the slice's cycles started in [begins, ends)."""
+    ends: int
+    weight: float
+    """Its say in the pooled backtest; later folds have more."""
+
+
+@dataclass(frozen=True)
+class Backtest:
+    kind: Kind
+    folds: tuple[Fold, ...]
+
+
+def backtest_folds(matrix: Matrix, *, seed: int) -> Backtest:
+    """Up to three forward folds; else the next weaker kind that has at least one."""
+    for kind, strict in (("forward", True), ("forward, labels overlap", False)):
+        folds = [_forward_fold(matrix, low, high, strict) for low, high in _bounds(matrix)]
+        kept = [f for f in folds if _enough(matrix, f)]
+        if len(kept) >= (2 if strict else 1):
+            return Backtest(kind, _weighted(kept))  # type: ignore[arg-type]
+    return Backtest("random by group", random_folds(matrix, 5, seed=seed))
+
+
+def random_folds(matrix: Matrix, count: int, *, seed: int) -> tuple[Fold, ...]:
+    """A split that ignores time; equal feature rows stay together as well as groups. For the optimism gap."""
+    numbers = group_folds(_with_equal_rows(matrix), count, seed)
+    first, last = int(matrix.cycle_start.min()), int(matrix.cycle_start.max()) + 1
+    return tuple(
+        Fold(np.flatnonzero(numbers != k), np.flatnonzero(numbers == k), first, last, 1.0) for k in range(count)
+    )
+
+
+def _bounds(matrix: Matrix) -> list[tuple[int, int]]:
+    """Slice bounds at 40, 60, 80 and 100% of the cycles by start."""
+    _, first = np.unique(matrix.cycle, return_index=True)
+    starts = np.sort(matrix.cycle_start[first])
+    places = [min(round(cut * len(starts)), len(starts) - 1) for cut in CUTS]
+    cuts = [int(starts[p]) for p in places[:-1]] + [int(starts[-1]) + 1]
+    return [(low, high) for low, high in itertools.pairwise(cuts) if low < high]
+
+
+def _forward_fold(matrix: Matrix, begins: int, ends: int, strict: bool) -> Fold:
+    train = matrix.cycle_start < begins
+    if strict:
+        train &= matrix.matured_at <= begins
+    else:
+        train &= matrix.as_of < begins
+    test = (matrix.cycle_start >= begins) & (matrix.cycle_start < ends)
+    return Fold(np.flatnonzero(train), np.flatnonzero(test), begins, ends, 1.0)
+
+
+def _enough(matrix: Matrix, fold: Fold) -> bool:
+    won, rows = matrix.label[fold.train].sum(), len(fold.train)
+    seen = matrix.label[fold.test].sum()
+    return bool(min(won, rows - won) >= LEAST_TRAINING and min(seen, len(fold.test) - seen) >= LEAST_SLICE)
+
+
+def _weighted(folds: Sequence[Fold]) -> tuple[Fold, ...]:
+    return tuple(Fold(f.train, f.test, f.begins, f.ends, float(k + 1)) for k, f in enumerate(folds))
+
+
+def _with_equal_rows(matrix: Matrix) -> np.ndarray:
+    """Group numbers joined wherever two rows have the same features (duplicates under several ids)."""
+    import pandas as pd
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    if not matrix.columns:
+        return matrix.group
+    frame = pd.DataFrame(dict(enumerate(matrix.columns)))
+    equal = frame.groupby(list(frame.columns), dropna=False, sort=False).ngroup().to_numpy()
+    _, group = np.unique(matrix.group, return_inverse=True)
+    size = int(group.max()) + 1
+    edges = coo_matrix((np.ones(len(group)), (group, size + equal)), shape=(size + equal.max() + 1,) * 2)
+    _, component = connected_components(edges, directed=False)
+    return np.asarray(component[:size][group])
