@@ -115,7 +115,7 @@ def _of_columns(mapping: Mapping) -> Iterator[str]:
             place = f"{file.path}: {name}"
             meaning = (type_of(name, section), subject, section.known)
             if attribute in seen and seen[attribute][1] != meaning:
-                yield f"columns {seen[attribute][0]} and {place} are both {attribute!r}, unlike in type, subject or known"
+                yield f"columns {seen[attribute][0]} and {place} are both {attribute!r}, unlike in type or known"
             seen[attribute] = (place, meaning)
             yield from _of_standard(place, attribute, type_of(name, section), subject)
 
