@@ -13,27 +13,15 @@ and the reference is cut into blocks of that number in place of weeks.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-
-import ibis
-import numpy as np
-import pandas as pd
-from ibis.expr.types import Table
 
 from data.company import Company
 from data.errors import DataRefused, UsageError
 from data.times import ROW_STEP, WEEK, parse_duration, render_duration, render_instant, row_number
-from features.as_of import GRID_WEEKS, ROW_COLUMNS, Tables, creation_rows, cycle_spans
-from features.batch import feature_table
 from features.calendars import local
-from monitoring.evidence import PROBABILITY
-from training.bundle import Bundle
 
 REFERENCE_WEEKS = 26
 """Weeks of the reference, at most."""
-MOST_ROWS = 20_000
-"""Rows of the window, and of the reference, at most; beyond, a fixed sample by week."""
 DEFAULT_WINDOW, DEFAULT_ROW_WINDOW = "7d", "row:2000"
 
 _ROWS = re.compile(r"^row:(\d+)$")
@@ -108,57 +96,3 @@ def _said(at: int, company: Company) -> str:
 def window_text(window: Window) -> str:
     """As `--window` takes it."""
     return f"row:{window.step // ROW_STEP}" if window.row_time else render_duration(window.weeks * window.step)
-
-
-def rows_of(tables: Tables, window: Window, instants: Sequence[int], *, most: int = MOST_ROWS) -> Table:
-    """One row per lead and step, with the row's step as `week`: 0 for the newest of `instants`.
-
-    At most `most` rows in all, the same ones on every engine and on every run.
-    """
-    rows = _rows_of_blocks(tables, window, instants) if window.row_time else _rows_at(tables, instants)
-    order = (rows.lead_id + "@" + rows.as_of.cast("string")).hexdigest("md5")
-    place = ibis.row_number().over(group_by=rows.week, order_by=order)
-    return rows.mutate(place=place).filter(lambda t: t.place < max(1, most // len(instants))).drop("place")
-
-
-def _rows_at(tables: Tables, instants: Sequence[int]) -> Table:
-    spans = cycle_spans(tables).cache()
-    grid = ibis.memtable(
-        [{"week": week, "as_of": at} for week, at in enumerate(instants)], schema={"week": "int64", "as_of": "int64"}
-    )
-    at = spans.cross_join(grid).filter(
-        lambda t: (t.seen < t.as_of) & (t.open_until >= t.as_of) & (t.cycle_start >= t.as_of - GRID_WEEKS * WEEK)
-    )
-    return at.select(*ROW_COLUMNS, "week")
-
-
-def _rows_of_blocks(tables: Tables, window: Window, instants: Sequence[int]) -> Table:
-    newest, oldest = max(instants), min(instants) - window.step
-    rows = creation_rows(tables, created_from=max(oldest, 0), as_of=newest - 1)
-    return rows.mutate(week=((newest - 1 - rows.as_of) // window.step).cast("int64"))
-
-
-def watched_frame(tables: Tables, rows: Table, bundle: Bundle, company: Company) -> pd.DataFrame:
-    """Rows with the bundle's features and the champion's probability (NaN while unproven).
-
-    Columns: lead_id, cycle_id, cycle_start, as_of, week, the features as
-    float64 or text, `probability`. Ordered by (as_of, lead_id).
-    """
-    features = feature_table(tables, rows.select(*ROW_COLUMNS), bundle.declarations, company)
-    joined = features.inner_join(rows.select("lead_id", "as_of", "week"), ["lead_id", "as_of"])
-    frame = joined.to_pandas().sort_values(["as_of", "lead_id"], ignore_index=True)
-    return scored(frame, bundle)
-
-
-def scored(frame: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
-    """The frame with the bundle's probability, replacing one that is there."""
-    if frame.empty:
-        return frame.assign(**{PROBABILITY: pd.Series(dtype=float)})
-    columns = {d.name: _column(frame[d.name], category=d.is_category) for d in bundle.declarations}
-    return frame.assign(**{PROBABILITY: bundle.score_columns(columns, threads=2).probability})
-
-
-def _column(values: pd.Series, *, category: bool) -> np.ndarray | list[float | str | None]:
-    if not category:
-        return values.to_numpy(dtype=float, na_value=np.nan)
-    return [None if missing else str(value) for value, missing in zip(values, values.isna(), strict=True)]

@@ -1,0 +1,124 @@
+"""Who is watched: rows of open leads at given instants, with features and probabilities.
+
+Row ids come first, as a small frame; features are then built once for all of
+them, however many parts of the evidence share them. Samples are fixed: the
+same leads on every run and on every engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ibis
+import numpy as np
+import pandas as pd
+from ibis.expr.types import Table
+
+from data.company import Company
+from data.times import WEEK
+from features.as_of import GRID_WEEKS, ROW_COLUMNS, Tables, creation_rows, cycle_spans
+from features.batch import feature_table
+from monitoring.evidence import PROBABILITY
+from monitoring.window import Window
+from training.bundle import Bundle
+
+MOST_ROWS = 20_000
+"""Rows of one part (window, reference, …) at most; beyond, a sample by week."""
+KEYS = ["lead_id", "as_of"]
+
+
+class Population:
+    """The leads of one snapshot, as they stood."""
+
+    def __init__(self, tables: Tables, company: Company, window: Window) -> None:
+        self.tables = tables
+        self.company = company
+        self._window = window
+        self._spans = None if window.row_time else cycle_spans(tables).cache()
+
+    def begins(self) -> int | None:
+        """Creation of the first lead, or None where there is none."""
+        first = self.tables["leads"].occurred_at.min().execute()
+        return None if first is None or pd.isna(first) else int(first)
+
+    def rows(self, instants: Sequence[int], *, most: int = MOST_ROWS) -> pd.DataFrame:
+        """ROW_COLUMNS and `week` (0 for the newest instant); a sample by lead and week where there are more."""
+        if not instants:
+            return _no_rows()
+        rows = self._at(instants)
+        order = (rows.lead_id + "@" + rows.as_of.cast("string")).hexdigest("md5")
+        place = ibis.row_number().over(group_by=rows.week, order_by=order)
+        kept = rows.mutate(place=place).filter(lambda t: t.place < max(1, most // len(instants))).drop("place")
+        return _ordered(kept.to_pandas())
+
+    def panel(self, instants: Sequence[int], *, most: int) -> tuple[pd.DataFrame, float]:
+        """The same rows for a sample of leads, each at every instant; and the share of leads sampled."""
+        if not instants:
+            return _no_rows(), 1.0
+        rows = self._at(instants)
+        total = int(rows.count().execute())
+        share = min(1.0, most / total) if total else 1.0
+        # The first 8 hexadecimal digits as a number in [0, 1): a lead is in at every instant or at none.
+        limit = f"{int(share * 0xFFFFFFFF):08x}"
+        return _ordered(rows.filter(rows.lead_id.hexdigest("md5").left(8) <= limit).to_pandas()), share
+
+    def _at(self, instants: Sequence[int]) -> Table:
+        if self._spans is None:
+            return self._blocks(instants)
+        grid = ibis.memtable(
+            [{"week": week, "as_of": at} for week, at in enumerate(instants)],
+            schema={"week": "int64", "as_of": "int64"},
+        )
+        at = self._spans.cross_join(grid).filter(
+            lambda t: (t.seen < t.as_of) & (t.open_until >= t.as_of) & (t.cycle_start >= t.as_of - GRID_WEEKS * WEEK)
+        )
+        return at.select(*ROW_COLUMNS, "week")
+
+    def _blocks(self, instants: Sequence[int]) -> Table:
+        """In row time: the rows of the blocks that end at the instants, each as of its creation."""
+        newest, step = max(instants), self._window.step
+        rows = creation_rows(self.tables, created_from=max(min(instants) - step, 0), as_of=newest - 1)
+        return rows.mutate(week=((newest - 1 - rows.as_of) // step).cast("int64"))
+
+
+def _no_rows() -> pd.DataFrame:
+    types = {"lead_id": "str", "cycle_id": "str", "cycle_start": "int64", "as_of": "int64", "week": "int64"}
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in types.items()})
+
+
+def _ordered(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.sort_values(KEYS, ignore_index=True)
+
+
+def watched(population: Population, parts: Mapping[str, pd.DataFrame], bundle: Bundle) -> dict[str, pd.DataFrame]:
+    """Each part's rows with the bundle's features and its probability, in the part's own order.
+
+    Features are float64 or text; `probability` is NaN while the scorer is unproven.
+    """
+    together = pd.concat([rows[list(ROW_COLUMNS)] for rows in parts.values()]).drop_duplicates(KEYS)
+    if together.empty:
+        return {name: _without_features(rows, bundle) for name, rows in parts.items()}
+    rows = ibis.memtable(together.astype({"lead_id": "object", "cycle_id": "object"}))
+    features = feature_table(population.tables, rows, bundle.declarations, population.company).to_pandas()
+    known = scored(features.drop(columns=["cycle_id", "cycle_start"]), bundle)
+    return {name: rows.merge(known, on=KEYS, how="left", validate="1:1") for name, rows in parts.items()}
+
+
+def _without_features(rows: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
+    empty: dict[str, Any] = {d.name: pd.Series(dtype="object" if d.is_category else float) for d in bundle.declarations}
+    return rows.assign(**empty, **{PROBABILITY: pd.Series(dtype=float)})
+
+
+def scored(frame: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
+    """The frame with the bundle's probability, replacing one that is there."""
+    if frame.empty:
+        return frame.assign(**{PROBABILITY: pd.Series(dtype=float)})
+    columns = {d.name: _values(frame[d.name], category=d.is_category) for d in bundle.declarations}
+    return frame.assign(**{PROBABILITY: bundle.score_columns(columns, threads=2).probability})
+
+
+def _values(column: pd.Series, *, category: bool) -> np.ndarray | list[float | str | None]:
+    if not category:
+        return column.to_numpy(dtype=float, na_value=np.nan)
+    return [None if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
