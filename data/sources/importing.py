@@ -14,6 +14,7 @@ from data.home import Home
 from data.sources import rejects
 from data.sources.changes import KEYS
 from data.sources.companies import Declared, merged_company
+from data.sources.derived import with_derived
 from data.sources.gathering import Gathered, Progress, gather, quiet
 from data.sources.mapping import Mapping
 from data.sources.parts import stored_form
@@ -59,7 +60,7 @@ def import_mapping(mapping: Mapping, store: Store, home: Home, *, now: int, prog
     cannot be read as declared, or a company that contradicts another mapping.
     """
     company = merged_company(store, mapping, now)
-    gathered = gather(mapping, now, progress)
+    gathered = with_derived(gather(mapping, now, progress))
     settled = settle(gathered, known_to(store, mapping.source), source=mapping.source, now=now, by_row=mapping.by_row)
     progress("store", 0)
     appended = store.append_all({t: stored_form(t, rows) for t, rows in settled.rows.items()}, now=now)

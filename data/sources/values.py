@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.sources import instants, numbers
+from data.sources import figures, instants
 from data.sources.cells import Cell, Scalar, token_text
 from data.sources.sections import FileSection
 
@@ -96,9 +96,9 @@ class Frame:
 
     def number_in(self, column: str, missing: Sequence[str] | None, decimal: str | None) -> pa.Array:
         given = self.present(column, missing)
-        read = numbers.numbers(given, decimal=decimal or self.file.decimal)
+        read = figures.numbers(given, decimal=decimal or self.file.decimal)
         tokens = _figures(missing if missing is not None else self.file.missing or self.missing)
-        self._unread(column, given, read, f"not {numbers.EXPECTED}")
+        self._unread(column, given, read, f"not {figures.EXPECTED}")
         return (
             pc.if_else(pc.is_in(read, value_set=tokens), pa.scalar(None, pa.float64()), read) if len(tokens) else read
         )
@@ -165,7 +165,7 @@ def _without(values: pa.Array, texts: pa.Array, tokens: Sequence[str]) -> pa.Arr
 
 def _figures(tokens: Sequence[Scalar]) -> pa.Array:
     """The tokens that are numbers, so that 999 also stands for 999.0."""
-    read = numbers.numbers(pa.array([str(t) for t in tokens], pa.string()))
+    read = figures.numbers(pa.array([str(t) for t in tokens], pa.string()))
     return read.drop_null()
 
 
