@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 from sqlalchemy import Connection
 
-from data.store.engine import raw_cursor, select_all, statement
+from data.store.engine import execute, raw_cursor, select_all
 from data.store.rows import slices, tuples
 from data.tables import Table
 
@@ -50,7 +50,7 @@ def append_rows(connection: Connection, table: Table, rows: pa.Table, loaded_at:
 def _tell_planner(connection: Connection, name: str, rows: int) -> None:
     # PostgreSQL plans as if a table just filled were still empty, until it is told.
     if connection.dialect.name == "postgresql" and rows >= _WORTH_TELLING:
-        _run(connection, f"ANALYZE {name}")
+        execute(connection, f"ANALYZE {name}")
 
 
 def _names(table: Table) -> list[str]:
@@ -68,7 +68,7 @@ def _make_stage(connection: Connection, table: Table) -> None:
     columns = [f'"{c.name}" {types.get(c.type, "TEXT")}' for c in table.columns if c.name != "loaded_at"]
     end = " ON COMMIT DROP" if postgresql else ""
     sql = f"CREATE TEMP TABLE IF NOT EXISTS stage_{table.name} (pos INTEGER PRIMARY KEY, {', '.join(columns)}){end}"
-    _run(connection, sql)
+    execute(connection, sql)
 
 
 def _fill_stage(connection: Connection, table: Table, rows: pa.Table) -> None:
@@ -93,16 +93,12 @@ def _csv(rows: pa.Table) -> bytes:
 
 def _insert_from_stage(connection: Connection, table: Table, loaded_at: int) -> int:
     columns = _quoted(_names(table))
-    cursor = raw_cursor(connection)
     # WHERE true: without it SQLite takes ON for the beginning of a join.
     sql = (
         f'INSERT INTO {table.name} ({columns}, "loaded_at") SELECT {columns}, CAST(? AS BIGINT) FROM stage_{table.name}'
         " WHERE true ORDER BY pos ON CONFLICT DO NOTHING"
     )
-    cursor.execute(statement(connection, sql), (loaded_at,))
-    count: int = cursor.rowcount
-    cursor.close()
-    return count
+    return execute(connection, sql, (loaded_at,))
 
 
 def _conflict_statement(table: Table, connection: Connection) -> str:
@@ -118,10 +114,4 @@ def _conflict_statement(table: Table, connection: Connection) -> str:
 
 def _empty_stage(connection: Connection, table: Table) -> None:
     clear = "TRUNCATE" if connection.dialect.name == "postgresql" else "DELETE FROM"
-    _run(connection, f"{clear} stage_{table.name}")
-
-
-def _run(connection: Connection, sql: str) -> None:
-    cursor = raw_cursor(connection)
-    cursor.execute(sql)
-    cursor.close()
+    execute(connection, f"{clear} stage_{table.name}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from data.store.engine import raw_cursor, statement
+from data.store.engine import execute
 
 OPENING_TABLES = ("leads", "stage_changes")
 
@@ -29,8 +29,4 @@ _DERIVED = {
 def open_cycles(connection: Connection, table: str, after: int) -> int:
     """Writes the cycles opened by rows of `table` with `seq` > after; returns how many are new."""
     sql = f"INSERT INTO lead_cycles ({_COLUMNS}) SELECT {_DERIVED[table]} ORDER BY seq ON CONFLICT DO NOTHING"
-    cursor = raw_cursor(connection)
-    cursor.execute(statement(connection, sql), (after,))
-    count: int = cursor.rowcount
-    cursor.close()
-    return count
+    return execute(connection, sql, (after,))

@@ -22,7 +22,7 @@ WAIT = 10.0
 POSTGRESQL_SCHEMA = "leadscore"
 _WRITE_LOCK = 0x6C656164
 """Key of PostgreSQL's advisory lock; any fixed number not used by others in the database."""
-_SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-65536", "temp_store=MEMORY")
+_SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "temp_store=MEMORY")
 
 
 def store_url(home: Home) -> URL:
@@ -79,6 +79,17 @@ def select_all(connection: Connection, sql: str, parameters: Sequence[Any] = ())
         cursor.close()
 
 
+def execute(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> int:
+    """Runs a statement that answers no rows; returns how many it changed."""
+    cursor = raw_cursor(connection)
+    try:
+        cursor.execute(statement(connection, sql), parameters)
+        changed: int = cursor.rowcount
+        return changed
+    finally:
+        cursor.close()
+
+
 def last_seq(connection: Connection, table: str) -> int:
     """The newest row's `seq`; 0 for an empty table."""
     return int(select_all(connection, f"SELECT coalesce(max(seq), 0) FROM {table}")[0][0])
@@ -127,7 +138,8 @@ def _sqlite(url: URL, wait: float) -> Engine:
 
 def _postgresql(url: URL, wait: float) -> Engine:
     options = f"-c search_path={POSTGRESQL_SCHEMA} -c synchronous_commit=on"
-    engine = create_engine(url, connect_args={"options": options, "connect_timeout": max(2, int(wait))})
+    arguments = {"options": options, "connect_timeout": max(2, int(wait))}
+    engine = create_engine(url, connect_args=arguments, pool_pre_ping=True)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

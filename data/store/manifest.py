@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from data.errors import DataRefused, NotFound
+from data.store.files import file_sha256
 from data.tables import TABLES
 
 FORMAT = 1
@@ -37,16 +37,6 @@ def content_hash(tables: dict[str, Any], company: dict[str, Any]) -> str:
 def _row_hash_sums(parts: list[dict[str, Any]]) -> list[str]:
     sums = [sum(int(part["row_hash"][side], 16) for part in parts) % 2**64 for side in (0, 1)]
     return [f"{value:016x}" for value in sums]
-
-
-def write_json(path: Path, document: dict[str, Any]) -> None:
-    """Writes a file that is there whole or not at all, even after a power cut."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("w", encoding="utf-8") as file:
-        json.dump(document, file, ensure_ascii=False, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.rename(path)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -91,11 +81,6 @@ def _refuse_damaged_part(path: Path, part: dict[str, Any]) -> None:
         raise _damaged(path, f"{file.stat().st_size} bytes in {part['file']}", f"{part['bytes']}")
     if file_sha256(file) != part["sha256"]:
         raise _damaged(path, f"changed bytes in {part['file']}", "the file as it was written")
-
-
-def file_sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _damaged(path: Path, received: str, expected: str) -> DataRefused:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.store.manifest import file_sha256
+from data.store.files import file_sha256
 from data.tables import Table
 
 _ROW_GROUP = 131_072

@@ -29,7 +29,8 @@ from data.company import Company
 from data.errors import DataRefused, NotFound
 from data.home import Home
 from data.store.engine import last_seq, select_all
-from data.store.manifest import FORMAT, SCHEMA_VERSION, content_hash, read_manifest, write_json
+from data.store.files import rename_durably, write_json
+from data.store.manifest import FORMAT, SCHEMA_VERSION, content_hash, read_manifest
 from data.store.operational import Store, newest_company
 from data.store.parts import linked, time_ranges, write_part
 from data.store.rows import batches
@@ -165,8 +166,7 @@ def _put_in_place(unfinished: Path, place: Path) -> Path:
             return place
         except (DataRefused, NotFound):
             shutil.rmtree(place)
-    unfinished.rename(place)
-    _sync_folder(place.parent)
+    rename_durably(unfinished, place)
     return place
 
 
@@ -199,11 +199,3 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         for left in folder.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(left, ignore_errors=True)
         yield
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

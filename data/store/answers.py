@@ -1,0 +1,168 @@
+"""Answers as rows: their columns, which of them a reader wants, and a batch run's file of them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from data.errors import DataRefused, StoreUnavailable, UsageError
+
+Status = Literal["scored", "unproven", "past_target", "no_consent"]
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    request_id: str
+    lead_id: str
+    target: str
+    as_of: int
+    """Microseconds UTC: what was known before this instant was used."""
+    scored_at: int
+    bundle_hash: str
+    policy_id: str
+    deployment_id: int
+    channel: Literal["online", "batch", "shadow"]
+    status: Status
+    margin: float | None
+    base: float | None
+    fit: float | None
+    behaviour: float | None
+    probability: float | None
+    score: int | None
+    grade: str | None
+    threshold_met: bool | None
+    features: str
+    """JSON array of the feature values in the bundle's schema order."""
+    contributions: str
+    """JSON array of the contributions in the same order; base + Σ = margin."""
+
+
+_TEXT, _WHOLE, _NUMBER = pa.string(), pa.int64(), pa.float64()
+LEDGER_SCHEMA = pa.schema(
+    [
+        pa.field("request_id", _TEXT, nullable=False),
+        pa.field("lead_id", _TEXT, nullable=False),
+        pa.field("target", _TEXT, nullable=False),
+        pa.field("as_of", _WHOLE, nullable=False),
+        pa.field("scored_at", _WHOLE, nullable=False),
+        pa.field("bundle_hash", _TEXT, nullable=False),
+        pa.field("policy_id", _TEXT, nullable=False),
+        pa.field("deployment_id", _WHOLE, nullable=False),
+        pa.field("channel", _TEXT, nullable=False),
+        pa.field("status", _TEXT, nullable=False),
+        pa.field("margin", _NUMBER),
+        pa.field("base", _NUMBER),
+        pa.field("fit", _NUMBER),
+        pa.field("behaviour", _NUMBER),
+        pa.field("probability", _NUMBER),
+        pa.field("score", _WHOLE),
+        pa.field("grade", _TEXT),
+        pa.field("threshold_met", pa.bool_()),
+        pa.field("features", _TEXT, nullable=False),
+        pa.field("contributions", _TEXT, nullable=False),
+    ]
+)
+"""The columns of LedgerRow, in its order."""
+
+_ROW_GROUP = 65_536
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Answers with since ≤ scored_at < until, of one target, of some leads; None: of all."""
+
+    target: str | None
+    since: int | None
+    until: int | None
+    lead_ids: tuple[str, ...] | None
+
+    def statement(self) -> tuple[str, tuple[Any, ...]]:
+        clauses: list[str] = []
+        parameters: list[Any] = []
+        for clause, value in (
+            ("target = ?", self.target),
+            ("scored_at >= ?", self.since),
+            ("scored_at < ?", self.until),
+        ):
+            if value is not None:
+                clauses.append(clause)
+                parameters.append(value)
+        if self.lead_ids is not None:
+            clauses.append("lead_id IN (SELECT value FROM json_each(?))")
+            parameters.append(json.dumps(self.lead_ids))
+        return (" WHERE " + " AND ".join(clauses) if clauses else ""), tuple(parameters)
+
+    def expression(self) -> pc.Expression | None:
+        tests = [
+            pc.field("target") == self.target if self.target is not None else None,
+            pc.field("scored_at") >= self.since if self.since is not None else None,
+            pc.field("scored_at") < self.until if self.until is not None else None,
+            pc.field("lead_id").isin(list(self.lead_ids)) if self.lead_ids is not None else None,
+        ]
+        whole = None
+        for test in tests:
+            if test is not None:
+                whole = test if whole is None else whole & test
+        return whole
+
+
+def write_answers(table: pa.Table | pa.RecordBatchReader, path: Path) -> int:
+    """Writes answers as Parquet, durably; returns their number."""
+    given = table.schema.names
+    if sorted(given) != sorted(LEDGER_SCHEMA.names):
+        differing = sorted(set(given) ^ set(LEDGER_SCHEMA.names))
+        raise DataRefused("batch answers", f"columns that differ: {', '.join(differing)}", expected="LEDGER_SCHEMA")
+    rows = 0
+    with path.open("wb") as file:
+        with pq.ParquetWriter(file, LEDGER_SCHEMA, compression="zstd") as writer:
+            for batch in table.to_batches(_ROW_GROUP) if isinstance(table, pa.Table) else table:
+                writer.write_batch(_as_answers(batch), row_group_size=_ROW_GROUP)
+                rows += len(batch)
+        file.flush()
+        os.fsync(file.fileno())
+    return rows
+
+
+def _as_answers(batch: pa.RecordBatch) -> pa.RecordBatch:
+    try:
+        whole = batch.select(LEDGER_SCHEMA.names).cast(LEDGER_SCHEMA)
+        whole.validate()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise DataRefused("batch answers", str(error), expected="the types of LEDGER_SCHEMA") from None
+    for field in LEDGER_SCHEMA:
+        if not field.nullable and whole[field.name].null_count:
+            raise DataRefused(f"batch answers, column {field.name}", "null", expected="a value in every row")
+    return whole
+
+
+def read_answers(path: Path, schema: pa.Schema, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+    """The wanted answers in one batch run's file, in its order. Raises StoreUnavailable where it is damaged."""
+    import pyarrow.dataset as ds  # brings pandas, which the online side must not carry
+
+    try:
+        scanner = ds.dataset(path, schema=LEDGER_SCHEMA, format="parquet")
+        for batch in scanner.to_batches(columns=schema.names, filter=wanted.expression()):
+            if len(batch):
+                yield batch.cast(schema)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise StoreUnavailable(
+            f"ledger file {path}", str(error), expected="the answers of a batch run", remedy="restore a backup"
+        ) from None
+
+
+def selected_schema(columns: Sequence[str] | None) -> pa.Schema:
+    """LEDGER_SCHEMA, or some of its columns. Raises UsageError for one it does not have."""
+    if columns is None:
+        return LEDGER_SCHEMA
+    unknown = [name for name in columns if name not in LEDGER_SCHEMA.names]
+    if unknown:
+        raise UsageError("ledger column", unknown[0], expected=f"one of {', '.join(LEDGER_SCHEMA.names)}")
+    return pa.schema([LEDGER_SCHEMA.field(name) for name in columns])
