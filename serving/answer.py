@@ -1,0 +1,220 @@
+"""One lead, one deployment in force: the answer and the ledger row that records it.
+
+Pure: nothing here reads a clock, a file or a store.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data.company import Target
+from data.records import LeadHistory, StageChange
+from data.store.deployments import Deployment
+from data.store.ledger import LedgerRow
+from data.tables import STAGES, TERMINAL_STAGES
+from features.online import OnlineFeatures
+from serving.contract import Language, LittleKnown, Reason, Status, TargetAnswer, Words
+from serving.intake import Known
+from serving.odds import odds
+from serving.reasons import Ranked, ReasonPlan, most_telling
+from serving.unknowns import Profile
+from serving.words import ReasonWords
+from training.bundle import Bundle, Scored, logistic
+from training.policy import Policy, score_of
+
+Value = float | str | None
+
+
+@dataclass(frozen=True, eq=False)
+class InForce:
+    """One deployment with everything needed to answer by it, built once when it comes into force."""
+
+    deployment: Deployment
+    bundle: Bundle
+    policy: Policy
+    features: OnlineFeatures
+    reasons: ReasonPlan
+    words: ReasonWords
+    profile: Profile
+    known: Known
+
+    @staticmethod
+    def of(deployment: Deployment, bundle: Bundle, policy: Policy) -> InForce:
+        return InForce(
+            deployment,
+            bundle,
+            policy,
+            OnlineFeatures(bundle.declarations, bundle.company),
+            ReasonPlan(bundle.declarations),
+            ReasonWords(bundle.declarations),
+            Profile(bundle),
+            Known.of(bundle.company),
+        )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one request wants to know, its times in microseconds UTC."""
+
+    request_id: str
+    as_of: int
+    scored_at: int
+    lang: Language | None = None
+    all_reasons: bool = False
+
+
+def answer_lead(
+    force: InForce, history: LeadHistory, asked: Asked, *, may_score: bool = True
+) -> tuple[TargetAnswer, LedgerRow]:
+    """The answer of one deployment for one lead. `may_score` is the consent for scoring as of `asked.as_of`."""
+    unscored = status_unscored(history, force.bundle.target_definition, asked.as_of, may_score)
+    if unscored:
+        return _silent(force, unscored), _row(force, history.lead_id, asked, unscored, None, ())
+    values = force.features.row(history, asked.as_of)
+    scored = force.bundle.explain(values)
+    status: Status = "scored" if scored.probability is not None else "unproven"
+    answer = _spoken(force, asked, status, values, scored)
+    return answer, _row(force, history.lead_id, asked, status, (answer, scored), values)
+
+
+def status_unscored(history: LeadHistory, target: Target, as_of: int, may_score: bool) -> Status | None:
+    """Why this lead gets no score as of `as_of`; None when it gets one."""
+    if not may_score:
+        return "no_consent"
+    reached = stages_of_cycle(history, as_of)
+    return "past_target" if any(is_past(change.stage, target.stage) for change in reached) else None
+
+
+def stages_of_cycle(history: LeadHistory, as_of: int) -> list[StageChange]:
+    """The stage changes of the current cycle that are visible as of `as_of`.
+
+    A change at the very instant of recycling belongs to the cycle before.
+    """
+    starts = [start for start, recorded in history.cycles if start < as_of and recorded < as_of]
+    start = max(starts, default=history.occurred_at)
+    recycled = start in starts
+    visible = (c for c in history.stages if c.occurred_at < as_of and c.recorded_at < as_of)
+    return [c for c in visible if c.occurred_at > start or (c.occurred_at == start and not recycled)]
+
+
+def is_past(stage: str, target_stage: str) -> bool:
+    """Whether a cycle that has reached `stage` can no longer reach `target_stage` for the first time."""
+    if stage == target_stage or stage in TERMINAL_STAGES:
+        return True
+    funnel = STAGES[: STAGES.index("won") + 1]
+    return stage in funnel and target_stage in funnel and funnel.index(stage) > funnel.index(target_stage)
+
+
+def _silent(force: InForce, status: Status) -> TargetAnswer:
+    return TargetAnswer(
+        target=force.bundle.target,
+        status=status,
+        score=None,
+        probability=None,
+        grade=None,
+        trend=None,
+        margin=None,
+        base=None,
+        fit=None,
+        behaviour=None,
+        odds=None,
+        reasons=[],
+        little_known=None,
+        expected_value=None,
+        threshold_met=None,
+        model_version=force.deployment.model_version,
+        policy_version=force.deployment.policy_id,
+    )
+
+
+def _spoken(force: InForce, asked: Asked, status: Status, values: Sequence[Value], scored: Scored) -> TargetAnswer:
+    chance = logistic(scored.margin) if scored.probability is None else scored.probability
+    ranked = force.reasons.rank(scored.contributions)
+    shown = ranked if asked.all_reasons else most_telling(ranked)
+    mean = force.policy.mean_amount
+    return TargetAnswer(
+        target=force.bundle.target,
+        status=status,
+        score=score_of(chance),
+        probability=scored.probability,
+        grade=force.policy.grade(chance),
+        trend=None,
+        margin=scored.margin,
+        base=scored.base,
+        fit=scored.fit,
+        behaviour=scored.behaviour,
+        odds=_odds(force.bundle, scored.probability, asked.lang),
+        reasons=[_reason(force.words, r, values, asked.lang) for r in shown],
+        little_known=_little_known(force, values, asked.lang),
+        expected_value=None if scored.probability is None or mean is None else scored.probability * mean,
+        threshold_met=force.policy.threshold_met(chance),
+        model_version=force.deployment.model_version,
+        policy_version=force.deployment.policy_id,
+    )
+
+
+def _reason(words: ReasonWords, ranked: Ranked, values: Sequence[Value], lang: Language | None) -> Reason:
+    value = values[ranked.feature]
+    return Reason(
+        code=ranked.code,
+        direction="up" if ranked.contribution > 0 else "down",
+        rank=ranked.rank,
+        contribution=ranked.contribution,
+        text_ja=None if lang == "en" else words.text(ranked.feature, value, "ja"),
+        text_en=None if lang == "ja" else words.text(ranked.feature, value, "en"),
+    )
+
+
+def _odds(bundle: Bundle, probability: float | None, lang: Language | None) -> Words | None:
+    if probability is None:
+        return None
+    stage, horizon = bundle.target_definition.stage, None if bundle.company.time == "row" else bundle.horizon
+    return in_words(odds(probability, stage, horizon, "ja"), odds(probability, stage, horizon, "en"), lang)
+
+
+def in_words(ja: str, en: str, lang: Language | None) -> Words:
+    return Words(ja=None if lang == "en" else ja, en=None if lang == "ja" else en)
+
+
+def _little_known(force: InForce, values: Sequence[Value], lang: Language | None) -> LittleKnown | None:
+    found = force.profile.unknowns(values)
+    if found is None:
+        return None
+    return LittleKnown(
+        text_ja=None if lang == "en" else found.ja, text_en=None if lang == "ja" else found.en, ask_for=list(found.ask)
+    )
+
+
+def _row(
+    force: InForce,
+    lead_id: str,
+    asked: Asked,
+    status: Status,
+    said: tuple[TargetAnswer, Scored] | None,
+    values: Sequence[Value],
+) -> LedgerRow:
+    answer, scored = said or (None, None)
+    return LedgerRow(
+        request_id=asked.request_id,
+        lead_id=lead_id or f"request:{asked.request_id}",
+        target=force.bundle.target,
+        as_of=asked.as_of,
+        scored_at=asked.scored_at,
+        bundle_hash=force.bundle.hash,
+        policy_id=force.deployment.policy_id,
+        deployment_id=force.deployment.deployment_id,
+        channel="online",
+        status=status,
+        margin=scored.margin if scored else None,
+        base=scored.base if scored else None,
+        fit=scored.fit if scored else None,
+        behaviour=scored.behaviour if scored else None,
+        probability=scored.probability if scored else None,
+        score=answer.score if answer else None,
+        grade=answer.grade if answer else None,
+        threshold_met=answer.threshold_met if answer else None,
+        features=json.dumps(list(values), ensure_ascii=False),
+        contributions=json.dumps(list(scored.contributions) if scored else []),
+    )

@@ -1,0 +1,136 @@
+"""The deployments in force, followed without a restart.
+
+One thread looks at the store's deployment rows. A new row's bundle is
+verified in a throwaway process, loaded, and swapped in whole; whatever goes
+wrong, the deployment that was in force goes on answering.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping
+
+from data.errors import LeadscoreError, NotFound
+from data.home import Home
+from data.store.deployments import Deployment
+from data.store.operational import Store
+from serving.answer import InForce
+from training.bundle import Bundle
+from training.policy import Policy
+from training.verify import verify_bundle
+
+_log = logging.getLogger("leadscore.serving")
+
+
+def load_deployment(store: Store, home: Home, deployment: Deployment, *, verified: Iterable[str] = ()) -> InForce:
+    """The bundle and policy a deployment names, verified. Raises NotFound, ModelRefused, StoreUnavailable."""
+    path = home.bundles / deployment.bundle_hash
+    if deployment.bundle_hash not in verified:
+        verify_bundle(path)
+    return InForce.of(deployment, Bundle.load(path), Policy.from_json(store.policy(deployment.policy_id)))
+
+
+def champions(store: Store, home: Home) -> dict[str, InForce]:
+    """Every target's champion in the order the company declares its targets. Raises NotFound when there is none."""
+    found = {}
+    for target in _targets(store):
+        deployment = store.deployment(target)
+        if deployment:
+            found[target] = load_deployment(store, home, deployment)
+    if not found:
+        raise NotFound("champion", "no deployment", expected="a promoted model", remedy="run `leadscore train`")
+    return found
+
+
+def _targets(store: Store) -> tuple[str, ...]:
+    company = store.company()
+    return tuple(t.name for t in company.targets) if company else ()
+
+
+class Champions:
+    """`current` is the mapping target → what is in force; it is replaced whole, never changed."""
+
+    def __init__(
+        self,
+        store: Store,
+        home: Home,
+        *,
+        poll_seconds: float,
+        retry_seconds: float,
+        swapped: Callable[[Mapping[str, InForce]], None] = lambda current: None,
+        refused: Callable[[str], None] = lambda target: None,
+    ) -> None:
+        self.current: Mapping[str, InForce] = {}
+        self._store, self._home = store, home
+        self._poll_seconds = poll_seconds
+        self._polls_between_tries = max(1, round(retry_seconds / poll_seconds))
+        self._swapped, self._refused = swapped, refused
+        self._patience: dict[int, int] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._ended.set()
+
+    def refresh(self) -> bool:
+        """Look once at the deployment rows; whether anything was swapped."""
+        following = {target: self._follow(target) for target in _targets(self._store)}
+        found = {target: force for target, force in following.items() if force}
+        if found == self.current:
+            return False
+        self.current = found
+        _settle_memory()
+        self._swapped(found)
+        return True
+
+    def _follow(self, target: str) -> InForce | None:
+        """What is in force for one target now: the new deployment when it stands, else the one before."""
+        before = self.current.get(target)
+        deployment = self._store.deployment(target)
+        if deployment is None or (before and before.deployment == deployment):
+            return before
+        if self._patience.get(deployment.deployment_id, 0) > 0:
+            self._patience[deployment.deployment_id] -= 1
+            return before
+        return self._taken(deployment, before)
+
+    def _taken(self, deployment: Deployment, before: InForce | None) -> InForce | None:
+        try:
+            force = load_deployment(
+                self._store, self._home, deployment, verified=[before.bundle.hash] if before else []
+            )
+        except Exception as error:
+            self._patience[deployment.deployment_id] = self._polls_between_tries
+            self._refused(deployment.target)
+            _log.error(
+                "deployment %d of %s is refused (%s); %s",
+                deployment.deployment_id,
+                deployment.target,
+                error if isinstance(error, LeadscoreError) else type(error).__name__,
+                f"deployment {before.deployment.deployment_id} goes on" if before else "nothing is in force",
+            )
+            return before
+        _log.info("deployment %d of %s is in force", deployment.deployment_id, deployment.target)
+        return force
+
+    def _run(self) -> None:
+        while not self._ended.is_set():
+            try:
+                self.refresh()
+            except LeadscoreError as error:
+                _log.warning("the deployments cannot be read: %s", error)
+            except Exception as error:
+                _log.error("the deployments cannot be followed: %s", type(error).__name__)
+            self._ended.wait(self._poll_seconds)
+
+
+def _settle_memory() -> None:
+    """Take what a model keeps for good out of the garbage collector's sight: full collections stop every request."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

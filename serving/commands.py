@@ -1,0 +1,224 @@
+"""Commands of this room: serve, score, explain."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import secrets
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from data.clock import now
+from data.errors import UsageError
+from data.home import Home
+from data.times import parse_instant, render_instant
+
+if TYPE_CHECKING:
+    from data.store.operational import Store
+    from serving.answer import InForce
+
+app = typer.Typer()
+console = Console(highlight=False)
+
+Lang = Annotated[str, typer.Option("--lang", help="Words in Japanese (ja) or English (en).")]
+Targets = Annotated[list[str] | None, typer.Option("--target", help="Target to score; else all that are deployed.")]
+
+
+@app.command()
+def serve(
+    ctx: typer.Context,
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65_535)] = 3000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    open_: Annotated[
+        bool, typer.Option("--open", help="Let anyone who reaches the address ask, without a key: for demos.")
+    ] = False,
+) -> None:
+    """Start the scoring service: POST /v1/score, /livez, /readyz, /metrics."""
+    if not _is_loopback(host) and not open_:
+        raise UsageError(
+            "--host",
+            host,
+            expected="an address of this machine only, such as 127.0.0.1, while there are no API keys",
+            remedy="put a proxy that checks who asks in front, or say --open if anyone on that network may",
+        )
+    home: Home = ctx.obj
+    _pass_on(home)
+    listening = _listening(host, port)
+    _say_where(listening)
+    from serving.service import serve as serve_until_stopped
+
+    serve_until_stopped(listening)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        if host == "localhost":
+            return True
+        raise UsageError("--host", host, expected="an IP address, or localhost") from None
+
+
+def _pass_on(home: Home) -> None:
+    """The service reads its home from the environment, as it does when BentoML starts it."""
+    os.environ["LEADSCORE_HOME"] = str(home.path)
+    if home.database_url:
+        os.environ["LEADSCORE_DATABASE_URL"] = home.database_url
+    # BentoML keeps a folder of its own, by default in the user's home.
+    os.environ.setdefault("BENTOML_HOME", str(home.path / "bentoml"))
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise UsageError(
+            "--port",
+            port,
+            expected=f"a free port on {host} ({error.strerror})",
+            remedy="choose another; 0 takes a free one",
+        ) from None
+    return listening
+
+
+def _say_where(listening: socket.socket) -> None:
+    address, port = listening.getsockname()[:2]
+    url = f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+    console.print(f"leadscore serves at {url} (ready when {url}/readyz answers 200; Ctrl-C stops it)")
+    console.print(
+        f"""ask: curl -s {url}/v1/score -H 'content-type: application/json' -d '{{"lead_id": "…"}}'""", soft_wrap=True
+    )
+
+
+@app.command()
+def score(
+    ctx: typer.Context,
+    out: Annotated[Path, typer.Option("--out", help="File to write, .csv or .parquet.")],
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            help='As of a time, else now; "creation": each lead right after its creation; "row:N" without dates.'
+        ),
+    ] = None,
+    created_from: Annotated[
+        str | None, typer.Option(help="Only leads created at or after this time (or row:N).")
+    ] = None,
+    target: Targets = None,
+    lang: Lang = "ja",
+    top: Annotated[
+        int | None, typer.Option("--top", "--limit", help="Only the N most probable, best first.", min=1)
+    ] = None,
+) -> None:
+    """Score all open leads, or each lead as it was known right after its creation, to a file."""
+    from data.store.ledger import Ledger
+    from data.store.operational import Store
+    from data.store.snapshots import take_snapshot
+    from serving.batch import Run
+    from serving.population import When, open_history
+    from serving.score_file import ScoreFile
+    from serving.scoring_run import Asked, run_champion
+
+    started, words = now(), _language(lang)
+    home: Home = ctx.obj
+    with Store.open(home) as store, Ledger.open(home) as ledger, ScoreFile(out) as file, _progress() as progress:
+        step = progress.add_task("loading models and history", total=None)
+        champions = _champions(store, home, target)
+        snapshot = take_snapshot(store, home, now=started)
+        when = When.asked(as_of, created_from, snapshot.company, started)
+        run = Run(f"score-{started}-{secrets.token_hex(4)}", started, words)
+        only_open = snapshot.company.time == "row" and as_of is None and created_from is None
+        asked = Asked(when, run, only_open, top)
+        tables = open_history(snapshot)
+        summaries = []
+        for force in champions:
+            progress.update(step, description=f"scoring {force.bundle.target}", total=None, completed=0)
+            told = lambda done, total: progress.update(step, completed=done, total=total)  # noqa: E731
+            summaries.append(run_champion(force, tables, snapshot.company, asked, file, ledger, told))
+    for summary in summaries:
+        unscored = f"; {summary.past_target} past the target, {summary.no_consent} without consent: no score"
+        console.print(
+            f"{summary.target}: {summary.rows:,} leads" + (unscored if summary.past_target + summary.no_consent else "")
+        )
+    console.print(f"{file.rows:,} rows in {out}")
+
+
+def _champions(store: Store, home: Home, wanted: list[str] | None) -> list[InForce]:
+    from serving.champion import champions
+
+    found = champions(store, home)
+    for name in wanted or ():
+        if name not in found:
+            raise UsageError(
+                "--target", repr(name), expected="one of: " + ", ".join(found), remedy="train and promote it first"
+            )
+    return [found[name] for name in dict.fromkeys(wanted or found)]
+
+
+def _language(text: str) -> Literal["ja", "en"]:
+    if text == "ja":
+        return "ja"
+    if text == "en":
+        return "en"
+    raise UsageError("--lang", repr(text), expected="ja or en")
+
+
+def _progress() -> Progress:
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+@app.command()
+def explain(
+    ctx: typer.Context,
+    lead_id: Annotated[str, typer.Argument(help="Id of the lead, or source:external_id.")],
+    target: Targets = None,
+    lang: Lang = "ja",
+    as_of: Annotated[
+        str | None, typer.Option(help='As of a time, else now; "creation": right after its creation.')
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every reason, not only the most telling.")] = False,
+) -> None:
+    """One lead in words: grade, score, plain odds, what speaks for it and what against it."""
+    from data.people.consent import allowed_then_and_now, scoring_words
+    from data.store.history import lead_history
+    from data.store.operational import Store
+    from serving.answer import Asked, answer_lead
+    from serving.intake import right_after_creation
+    from serving.show import show_answer
+
+    instant, words = now(), _language(lang)
+    home: Home = ctx.obj
+    with Store.open(home) as store, console.status("loading"):
+        champions = _champions(store, home, target)
+        history = lead_history(store, lead_id)
+        company, born = champions[0].bundle.company, right_after_creation(history)
+        if as_of == "creation" or (as_of is None and company.time == "row"):
+            at = born
+        else:
+            at = instant if as_of is None else parse_instant(as_of, company.timezone)
+        if at < born:
+            known = render_instant(born, company.timezone)
+            raise UsageError(
+                "--as-of", render_instant(at, company.timezone), expected=f"{known} or later, when the lead was known"
+            )
+        may_score = allowed_then_and_now(scoring_words(store, history.lead_id), as_of=at, now=instant)
+        asked = Asked("explain", at, instant, words, all_)
+        answers = [answer_lead(force, history, asked, may_score=may_score)[0] for force in champions]
+    for answer in answers:
+        show_answer(console, history.lead_id, answer, words)
+        console.print()

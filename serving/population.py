@@ -1,0 +1,120 @@
+"""Which leads a batch run scores, as of when, and which of them get no score.
+
+The one file of this room that builds Ibis expressions; imported by the
+commands that need it, never by the service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import ibis
+import pyarrow as pa
+
+from data.company import Company, Target
+from data.errors import UsageError
+from data.people.consent import Word, allowed_then_and_now, words_of_objectors
+from data.store.snapshots import Snapshot
+from data.tables import STAGES
+from data.times import parse_instant
+from features.as_of import belongs, creation_rows, open_rows
+from features.batch import feature_table
+from features.declaration import Declaration
+from serving.answer import is_past
+from serving.contract import CREATION
+
+Tables = dict[str, ibis.Table]
+
+
+@dataclass(frozen=True)
+class When:
+    """What `--as-of` and `--created-from` ask for, in microseconds."""
+
+    as_of: int
+    """Leads are looked at as of here, unless `at_creation`."""
+    at_creation: bool
+    created_from: int | None
+
+    @staticmethod
+    def asked(as_of: str | None, created_from: str | None, company: Company, now: int) -> When:
+        """Data without dates are looked at right after each lead's creation: "row:N" asks for the leads after N."""
+        since = None if created_from is None else _parsed(created_from, company)
+        if company.time == "row":
+            rows_after = None if as_of in (None, CREATION) else _parsed(str(as_of), company)
+            return When(now, True, rows_after if since is None else since)
+        if as_of == CREATION:
+            return When(now, True, since)
+        return When(now if as_of is None else _parsed(as_of, company), False, since)
+
+
+def _parsed(text: str, company: Company) -> int:
+    if text.startswith("row:") and company.time != "row":
+        raise UsageError("time", repr(text), expected="an ISO date or time, since the data have dates")
+    return parse_instant(text, company.timezone)
+
+
+@dataclass(frozen=True)
+class Population:
+    """The rows of one batch run and the leads among them that get no score for one target."""
+
+    rows: int
+    past: frozenset[str]
+    objectors: dict[str, tuple[Word, ...]]
+
+    def status_of(self, lead_id: str, as_of: int, now: int) -> str | None:
+        """past_target, no_consent, or None where the lead is scored."""
+        if lead_id in self.objectors and not allowed_then_and_now(self.objectors[lead_id], as_of=as_of, now=now):
+            return "no_consent"
+        return "past_target" if lead_id in self.past else None
+
+
+def rows_to_score(tables: Tables, company: Company, when: When, *, only_open: bool) -> ibis.Table:
+    """One row a lead (lead_id, cycle_id, cycle_start, as_of), as `When` says."""
+    if not when.at_creation:
+        rows = open_rows(tables, as_of=when.as_of)
+        return rows if when.created_from is None else rows.semi_join(_born_from(tables, when.created_from), "lead_id")
+    rows = creation_rows(tables, created_from=when.created_from, as_of=when.as_of)
+    return rows.semi_join(open_rows(tables, as_of=when.as_of), "lead_id") if only_open else rows
+
+
+def _born_from(tables: Tables, created_from: int) -> ibis.Table:
+    return tables["leads"].filter(tables["leads"].occurred_at >= created_from)
+
+
+def population(tables: Tables, rows: ibis.Table, target: Target, company: Company) -> Population:
+    """Reads, once for all chunks, who of `rows` is past the target or does not allow scoring."""
+    leads = tables["leads"].select("lead_id", "person_id").to_pyarrow()
+    return Population(
+        rows=int(rows.count().to_pyarrow().as_py()),
+        past=frozenset(_past(tables, rows, target, company).to_pyarrow()["lead_id"].to_pylist()),
+        objectors=dict(words_of_objectors(tables["consents"].to_pyarrow(), leads)),
+    )
+
+
+def _past(tables: Tables, rows: ibis.Table, target: Target, company: Company) -> ibis.Table:
+    """Leads whose cycle has, visibly, reached the target or ended (as `answer.status_unscored` says of one)."""
+    ending = [stage for stage in {*STAGES, *company.extra_stages} if is_past(stage, target.stage)]
+    changes = tables["stage_changes"].filter(lambda t: t.stage.isin(ending))
+    changes = changes.select("lead_id", reached="occurred_at", known="recorded_at")
+    joined = rows.join(changes, "lead_id")
+    visible = (joined.reached < joined.as_of) & (joined.known < joined.as_of)
+    return joined.filter(visible & belongs(joined.reached, joined.cycle_start, joined.cycle_id != joined.lead_id))
+
+
+def feature_chunks(
+    tables: Tables, rows: ibis.Table, declarations: Sequence[Declaration], company: Company, *, size: int
+) -> Iterator[pa.Table]:
+    """The feature table of `rows` in the order of the leads' creation, at most `size` rows at a time."""
+    features = feature_table(tables, rows, declarations, company)
+    born = tables["leads"].select("lead_id", _created="occurred_at")
+    ordered = features.join(born, "lead_id").order_by("_created", "lead_id").drop("_created")
+    for batch in ordered.to_pyarrow_batches(chunk_size=size):
+        if batch.num_rows:
+            yield pa.Table.from_batches([batch])
+
+
+def open_history(snapshot: Snapshot, threads: int = 2) -> Tables:
+    """The snapshot's tables on DuckDB."""
+    connection = ibis.duckdb.connect(threads=threads)
+    return snapshot.tables(connection)

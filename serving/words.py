@@ -1,0 +1,80 @@
+"""Reasons in Japanese and English words.
+
+A reason is an observed fact with its window, in the words its declaration
+gives; never a cause, a feature's name or a figure of the model. Reasons end in
+a noun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from features.declaration import ACCOUNT_KINDS, Declaration
+from serving.contract import Language
+
+FIXED_LINE_JA = "過去の実績に基づく予測であり、原因や結果を示すものではありません"
+FIXED_LINE_EN = "A prediction from past results; it shows neither causes nor outcomes"
+
+Value = float | str | None
+
+_IN_DAYS = frozenset({"days_since_last", "days_since_first", "lead_age", "stage_age", "days_since_date"})
+_UNKNOWN = {"ja": "不明", "en": "unknown"}
+_NO_ACCOUNT = {"ja": "企業が未登録", "en": "The company is not known"}
+_YES_NO: dict[str, dict[str, str]] = {"ja": {"yes": "あり", "no": "なし"}, "en": {}}
+_YES_NO_ATTRIBUTES = frozenset({"free_mail", "mail_matches_account"})
+
+
+class ReasonWords:
+    """The words of each declaration of one bundle, cut up once so that saying a value is two joins."""
+
+    def __init__(self, declarations: Sequence[Declaration]) -> None:
+        self._speakers: dict[str, list[_Speaker]] = {
+            "ja": [_Speaker(d, d.wording_ja, d.absent_ja, "ja") for d in declarations],
+            "en": [_Speaker(d, d.wording_en, d.absent_en, "en") for d in declarations],
+        }
+
+    def text(self, feature: int, value: Value, lang: Language) -> str:
+        """The observed fact behind one feature's value, in words."""
+        return self._speakers[lang][feature].say(value)
+
+
+class _Speaker:
+    """One declaration's wording in one language."""
+
+    def __init__(self, declaration: Declaration, wording: str, absent: str, lang: Language) -> None:
+        window = "" if declaration.window_days is None else f"{declaration.window_days:,}"
+        self._before, *after = wording.replace("{window}", window).split("{value}")
+        self._after = after
+        self._absent = absent = absent.replace("{window}", window)
+        self._null = _NO_ACCOUNT[lang] if declaration.kind in ACCOUNT_KINDS else absent
+        self._unknown = _UNKNOWN[lang]
+        self._yes_no = _YES_NO[lang] if declaration.attribute in _YES_NO_ATTRIBUTES else {}
+        self._in_days = declaration.kind in _IN_DAYS
+        self._percent = declaration.kind == "ratio"
+
+    def say(self, value: Value) -> str:
+        if value is None and self._null:
+            return self._null
+        if value == 0.0 and self._absent and not self._in_days:
+            return self._absent
+        return self._before + "".join(self._shown(value) + part for part in self._after)
+
+    def _shown(self, value: Value) -> str:
+        if value is None:
+            return self._unknown
+        if isinstance(value, str):
+            return self._yes_no.get(value, value)
+        if self._percent:
+            return f"{100 * value:.0f}%"
+        return f"{int(value):,}" if self._in_days else number(value)
+
+
+def number(value: float) -> str:
+    """A number as people write it: 1,200 or 0.35, never 1.2e+03.
+
+    >>> number(1200.0), number(0.354), number(-3.0)
+    ('1,200', '0.35', '-3')
+    """
+    if value == int(value) if abs(value) < 1e15 else True:
+        return f"{value:,.0f}"
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
