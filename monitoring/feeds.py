@@ -38,7 +38,8 @@ def _by_week(records: Table, window: Window) -> Table:
     known = records.mutate(week=week).filter(
         (records.occurred_at < window.end) & (records.recorded_at < window.end - week * window.step)
     )
-    return known.filter(known.week < window.weeks + BACK).group_by("name", "week").aggregate(records=known.count())
+    recent = known.filter(known.week < window.weeks + BACK)
+    return recent.group_by("name", "week").aggregate(records=recent.count())
 
 
 def _feed(name: str, counted: pd.DataFrame, window: Window) -> Feed | None:

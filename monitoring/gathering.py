@@ -24,6 +24,7 @@ from monitoring.population import Population, scored, watched
 from monitoring.shifts import shifts_of, stationary_psi
 from monitoring.window import Window
 from training.bundle import Bundle
+from training.outcomes import label_rows
 from training.policy import Policy
 
 Progress = Callable[[str], None]
@@ -100,7 +101,7 @@ def gather(watch: Watch, window: Window, *, page: Path | None, progress: Progres
     connection = ibis.duckdb.connect()
     connection.raw_sql("SET threads = 2")
     progress("rows of the window")
-    now = Population(watch.snapshot.tables(connection), watch.snapshot.company, window)
+    now = Population(watch.snapshot, connection, window, watch.bundle.target_definition)
     then = _reference_population(watch, connection, now, window)
     parts, share = _rows(watch, window, now)
     progress("features and scores")
@@ -110,7 +111,7 @@ def gather(watch: Watch, window: Window, *, page: Path | None, progress: Progres
     progress("drift, with Evidently")
     features, score, result = _drift(watch, window, frames["window"], reference, page)
     progress("hand-overs and outcomes")
-    matured, worse = _performance(watch, frames, now)
+    matured, worse = _performance(watch, frames, now, window)
     evidence = Evidence(
         rows=len(frames["window"]),
         reference_rows=len(reference),
@@ -134,7 +135,7 @@ def _reference_population(watch: Watch, connection: Any, now: Population, window
     if trained_on == watch.snapshot.hash or not (watch.home.snapshots / trained_on / "manifest.json").exists():
         return now
     snapshot = open_snapshot(watch.home.snapshots / trained_on)
-    return Population(snapshot.tables(connection), watch.bundle.company, window)
+    return Population(snapshot, connection, window, watch.bundle.target_definition)
 
 
 def _reference_rows(watch: Watch, window: Window, then: Population) -> pd.DataFrame:
@@ -236,17 +237,23 @@ def _scored_by(watch: Watch, deployment: Deployment, frame: pd.DataFrame) -> pd.
     return scored(frame, bundle)
 
 
-def _performance(watch: Watch, frames: dict[str, pd.DataFrame], now: Population) -> tuple[Matured | None, int]:
+def _performance(
+    watch: Watch, frames: dict[str, pd.DataFrame], now: Population, window: Window
+) -> tuple[Matured | None, int]:
     """The newest matured cohort, and in how many consecutive ones (at most two) the champion was worse."""
     if not watch.bundle.proven:
         return None, 0
-    matured = _judged(watch, frames["matured"], now)
-    before = _judged(watch, frames["matured_before"], now)
+    matured = _judged(watch, frames["matured"], now, window)
+    before = _judged(watch, frames["matured_before"], now, window)
     if matured is None or not matured.worse:
         return matured, 0
     return matured, 2 if before is not None and before.worse else 1
 
 
-def _judged(watch: Watch, frame: pd.DataFrame, now: Population) -> Matured | None:
-    """One row a lead, its oldest; leads past the target and those without a matured label are left out."""
-    raise NotImplementedError
+def _judged(watch: Watch, frame: pd.DataFrame, now: Population, window: Window) -> Matured | None:
+    """One row a lead, its oldest; those without a matured label are left out."""
+    rows = frame.drop_duplicates("lead_id", keep="first")
+    stages = now.stage_changes(rows["lead_id"])
+    target, company = watch.bundle.target_definition, watch.snapshot.company
+    labelled = label_rows(rows, stages, target, company, as_of=window.end).rows
+    return matured_performance(labelled[PROBABILITY].to_numpy(), labelled["label"].to_numpy() == 1)

@@ -13,15 +13,18 @@ from typing import Any
 import ibis
 import numpy as np
 import pandas as pd
+from ibis.backends.duckdb import Backend as DuckDB
 from ibis.expr.types import Table
 
-from data.company import Company
+from data.company import Target
+from data.store.snapshots import Snapshot
 from data.times import WEEK
-from features.as_of import GRID_WEEKS, ROW_COLUMNS, Tables, creation_rows, cycle_spans
+from features.as_of import FOREVER, GRID_WEEKS, ROW_COLUMNS, Tables, creation_rows, cycle_spans
 from features.batch import feature_table
 from monitoring.evidence import PROBABILITY
 from monitoring.window import Window
 from training.bundle import Bundle
+from training.outcomes import reaching_stages
 
 MOST_ROWS = 20_000
 """Rows of one part (window, reference, …) at most; beyond, a sample by week."""
@@ -29,13 +32,19 @@ KEYS = ["lead_id", "as_of"]
 
 
 class Population:
-    """The leads of one snapshot, as they stood."""
+    """The leads of one snapshot that a target's probability is asked of, as they stood.
 
-    def __init__(self, tables: Tables, company: Company, window: Window) -> None:
-        self.tables = tables
-        self.company = company
+    Their cycles are worked out once, on `connection`.
+    """
+
+    def __init__(self, snapshot: Snapshot, connection: DuckDB, window: Window, target: Target) -> None:
+        self.tables: Tables = snapshot.tables(connection)
+        self.company = snapshot.company
         self._window = window
-        self._spans = None if window.row_time else cycle_spans(tables).cache()
+        self._spans = None
+        if not window.row_time:
+            spans = _short_of(target, cycle_spans(self.tables), self.tables["stage_changes"])
+            self._spans = connection.create_table(f"spans_{snapshot.hash}", spans, temp=True)
 
     def begins(self) -> int | None:
         """Creation of the first lead, or None where there is none."""
@@ -63,6 +72,13 @@ class Population:
         limit = f"{int(share * 0xFFFFFFFF):08x}"
         return _ordered(rows.filter(rows.lead_id.hexdigest("md5").left(8) <= limit).to_pandas()), share
 
+    def stage_changes(self, lead_ids: pd.Series) -> pd.DataFrame:
+        """lead_id, stage, occurred_at, recorded_at of these leads."""
+        changes = self.tables["stage_changes"]
+        wanted = ibis.memtable(pd.DataFrame({"lead_id": lead_ids.astype("object")}), schema={"lead_id": "string"})
+        found = changes.semi_join(wanted, "lead_id").select("lead_id", "stage", "occurred_at", "recorded_at")
+        return found.to_pandas()
+
     def _at(self, instants: Sequence[int]) -> Table:
         if self._spans is None:
             return self._blocks(instants)
@@ -80,6 +96,19 @@ class Population:
         newest, step = max(instants), self._window.step
         rows = creation_rows(self.tables, created_from=max(min(instants) - step, 0), as_of=newest - 1)
         return rows.mutate(week=((newest - 1 - rows.as_of) // step).cast("int64"))
+
+
+def _short_of(target: Target, spans: Table, stages: Table) -> Table:
+    """The spans, each ending when the cycle is seen to have reached the target."""
+    reached = stages.filter(stages.stage.isin(reaching_stages(target)))
+    reached = reached.select(
+        "lead_id", at=reached.occurred_at, known=ibis.greatest(reached.occurred_at, reached.recorded_at)
+    )
+    pairs = spans.join(reached, "lead_id").filter(lambda t: t["at"] >= t.cycle_start)
+    ends = pairs.group_by("cycle_id").aggregate(reached=pairs.known.min())
+    joined = spans.left_join(ends, "cycle_id").drop("cycle_id_right")
+    until = ibis.least(joined.open_until, joined.reached.fill_null(FOREVER))
+    return joined.mutate(open_until=until).drop("reached")
 
 
 def _no_rows() -> pd.DataFrame:
