@@ -31,7 +31,7 @@ COUNTRIES = {
     "china": "CN", "韓国": "KR", "south korea": "KR", "korea": "KR", "台湾": "TW", "taiwan": "TW", "シンガポール": "SG",
     "singapore": "SG", "ドイツ": "DE", "germany": "DE", "フランス": "FR", "france": "FR", "インド": "IN", "india": "IN",
     "タイ": "TH", "thailand": "TH", "ベトナム": "VN", "vietnam": "VN", "香港": "HK", "hong kong": "HK",
-    "australia": "AU", "canada": "CA", "brazil": "BR", "spain": "ES", "italy": "IT", "netherlands": "NL", "indonesia": "ID",
+    "australia": "AU", "canada": "CA", "brazil": "BR", "spain": "ES", "italy": "IT", "netherlands": "NL",
 }  # fmt: skip
 
 
