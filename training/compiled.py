@@ -74,6 +74,10 @@ class CompiledScorer:
                 total[start:stop] += factor * raw[:, :-1]
         return total, _row_sums(total, self._fit), _row_sums(total, self._behaviour)
 
+    def encoded(self, columns: Sequence[np.ndarray | Sequence[Any]]) -> np.ndarray:
+        """The matrix [n, k] that the trees see: categories as log-odds, missing numbers as NaN."""
+        return self._encoded(columns, len(columns[0]) if columns else 0)[0]
+
     def _encoded_row(self, values: Sequence[float | str | None]) -> tuple[np.ndarray, np.ndarray]:
         """As `_encoded` for one row, without an array per feature."""
         row, terms = list(values), [0.0] * self.width

@@ -63,7 +63,7 @@ class Design:
 
     def matrix(self, rows: Matrix) -> np.ndarray:
         """float64 [n, design columns]; numbers standardised by the training rows, null as 0 with its indicator."""
-        parts = [_block_columns(b, rows.columns[b.feature], self.columns[b.feature]) for b in self.blocks]
+        parts = [block_columns(b, rows.columns[b.feature], self.columns[b.feature]) for b in self.blocks]
         return np.concatenate(parts, axis=1) if parts else np.empty((len(rows), 0))
 
 
@@ -181,7 +181,8 @@ def _transformed(values: np.ndarray, logarithm: bool) -> np.ndarray:
     return np.sign(values) * np.log1p(np.abs(values)) if logarithm else values
 
 
-def _block_columns(block: Block, values: np.ndarray, column: Column) -> np.ndarray:
+def block_columns(block: Block, values: np.ndarray, column: Column) -> np.ndarray:
+    """One feature's design columns [n, block.width]."""
     if isinstance(block, CategoryBlock):
         codes, levels = pd.factorize(values)
         place = {level: j for j, level in enumerate(block.levels)}
