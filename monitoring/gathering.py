@@ -16,9 +16,9 @@ from data.home import Home
 from data.store.deployments import Deployment
 from data.store.operational import Store
 from data.store.snapshots import Snapshot, open_snapshot
-from monitoring.evidence import PROBABILITY, Evidence, Matured, Shift, VersionChange
+from monitoring.evidence import PROBABILITY, Evidence, Matured, OperatingPoint, Shift, VersionChange
 from monitoring.feeds import feeds_of
-from monitoring.operating import PANEL_ROWS, PANEL_WEEKS, operating_point
+from monitoring.operating import PANEL_ROWS, PANEL_SPAN, operating_point, panel_crossings
 from monitoring.performance import matured_performance
 from monitoring.population import Population, scored, watched
 from monitoring.shifts import shifts_of, stationary_psi
@@ -120,9 +120,7 @@ def gather(watch: Watch, window: Window, *, page: Path | None, progress: Progres
         recent=_moved(frames["window"], frames["earlier"], reference, window),
         feeds=feeds_of(now.tables, window),
         change=_change(watch, window, frames, reference),
-        operating=operating_point(frames["panel"], watch.policy, weeks=window.weeks, share=share)
-        if watch.bundle.proven
-        else None,
+        operating=_operating(watch, window, frames["panel"], share),
         matured=matured,
         worse_windows=worse,
     )
@@ -155,8 +153,7 @@ def _rows(watch: Watch, window: Window, now: Population) -> tuple[dict[str, pd.D
     }
     if window.row_time or not watch.bundle.proven:
         return parts | {"panel": now.rows([])}, 1.0
-    weeks = [window.end - k * window.step for k in range(window.weeks + PANEL_WEEKS + 1)]
-    parts["panel"], share = now.panel(weeks, most=PANEL_ROWS)
+    parts["panel"], share = now.panel(window.end - PANEL_SPAN, window.end, most=PANEL_ROWS)
     return parts, share
 
 
@@ -202,6 +199,14 @@ def _drift(
     result = drift_result(frame, reference, columns, as_of=window.end, page=page)
     stationary = stationary_psi(reference, frame, categories, columns.all, weeks=window.weeks)
     return *shifts_of(result, stationary), result
+
+
+def _operating(watch: Watch, window: Window, panel: pd.DataFrame, share: float) -> OperatingPoint | None:
+    """None in row time and while the champion is unproven: there is nothing to count."""
+    if panel.empty:
+        return None
+    found = panel_crossings(panel, until=window.end, share=share)
+    return operating_point(found, watch.policy, weeks=window.weeks)
 
 
 def _moved(frame: pd.DataFrame, other: pd.DataFrame, reference: pd.DataFrame, window: Window) -> Shift | None:

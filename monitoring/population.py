@@ -19,7 +19,7 @@ from ibis.expr.types import Table
 from data.company import Target
 from data.store.snapshots import Snapshot
 from data.times import WEEK
-from features.as_of import FOREVER, GRID_WEEKS, ROW_COLUMNS, Tables, creation_rows, cycle_spans
+from features.as_of import FOREVER, GRID_WEEKS, ROW_COLUMNS, Tables, creation_rows, cycle_spans, training_rows
 from features.batch import feature_table
 from monitoring.evidence import PROBABILITY
 from monitoring.window import Window
@@ -61,11 +61,16 @@ class Population:
         kept = rows.mutate(place=place).filter(lambda t: t.place < max(1, most // len(instants))).drop("place")
         return _ordered(kept.to_pandas())
 
-    def panel(self, instants: Sequence[int], *, most: int) -> tuple[pd.DataFrame, float]:
-        """The same rows for a sample of leads, each at every instant; and the share of leads sampled."""
-        if not instants:
+    def panel(self, since: int, until: int, *, most: int) -> tuple[pd.DataFrame, float]:
+        """ROW_COLUMNS of a sample of leads at every instant the training grid has in [since, until); and their share.
+
+        Hand-overs are counted on the grid the policy was chosen on. None in row time.
+        """
+        if self._spans is None:
             return _no_rows(), 1.0
-        rows = self._at(instants)
+        rows = training_rows(self.tables, self.company, as_of=until)
+        rows = rows.filter(rows.as_of >= since).inner_join(self._spans.select("cycle_id", "open_until"), "cycle_id")
+        rows = rows.filter(rows.as_of <= rows.open_until).select(*ROW_COLUMNS)
         total = int(rows.count().execute())
         share = min(1.0, most / total) if total else 1.0
         # The first 8 hexadecimal digits as a number in [0, 1): a lead is in at every instant or at none.
