@@ -1,0 +1,118 @@
+"""Features over the account's other leads.
+
+Computed once for each (account, as_of) over all its leads; a lead's own share
+is then taken away. So rows of one account at one instant cost one pass, where
+rows × leads × touchpoints would grow with the square of the account.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import ibis
+from ibis import _
+from ibis.expr.types import Table, Value
+
+from data.company import Company
+from features.as_of import Tables
+from features.batch_touchpoints import flagged
+from features.batch_visible import KEYS, newest, value_of, visible
+from features.declaration import ACCOUNT_KINDS, Declaration
+from features.selection import selection, selections, window
+
+MOMENT = ("account_id", "as_of")
+MEMBER = (*MOMENT, "lead_id")
+
+
+def account_part(
+    tables: Tables, rows: Table, declarations: Sequence[Declaration], company: Company
+) -> tuple[Table | None, dict[str, Value]]:
+    """Sums over the account and the lead's own share by row, and each feature over them."""
+    wanted = [d for d in declarations if d.kind in ACCOUNT_KINDS]
+    if not wanted:
+        return None, {}
+    accounted = rows.filter(rows.account_id.notnull()).select(*KEYS, "account_id")
+    members, values = _members(tables, accounted.select(*MOMENT).distinct(), wanted, company.timezone)
+    sums: dict[str, Value] = {"leads": members.count()}
+    for number, d in enumerate(wanted):
+        if d.kind in ("account_count", "account_distinct", "account_seen"):
+            sums[f"sum{number}"] = _over_members(d, values[d.name])
+    totals = members.group_by(*MOMENT).aggregate(**sums)
+    counted = {f"own{n}": values[d.name] for n, d in enumerate(wanted) if d.kind == "account_count"}
+    own = members.select(*MEMBER, **counted)
+    columns = accounted.inner_join(totals, list(MOMENT)).left_join(own, list(MEMBER))
+    columns = columns.select(*KEYS, *sums, *counted)
+    return columns, {d.name: _value(d, number) for number, d in enumerate(wanted)}
+
+
+def _members(
+    tables: Tables, moments: Table, wanted: Sequence[Declaration], timezone: str
+) -> tuple[Table, dict[str, Value]]:
+    """One row a (account, as_of, lead of the account then known), and what each feature reads of it."""
+    leads = tables["leads"].select("lead_id", "account_id", "occurred_at", "recorded_at")
+    members = visible(leads.filter(leads.account_id.notnull()), moments, "account_id").select(*MEMBER)
+    touches, counts = _touches(tables["touchpoints"], members, wanted, timezone)
+    attributes, newest_values = _attributes(tables["lead_attributes"], members, wanted)
+    joined = members
+    for columns in (touches, attributes):
+        if columns is not None:
+            joined = joined.left_join(columns, list(MEMBER)).drop(*(f"{key}_right" for key in MEMBER))
+    values: dict[str, Value] = {}
+    for d in wanted:
+        count = joined[counts[d.name]].fill_null(0) if d.name in counts else None
+        value = value_of(joined[newest_values[d.attribute]]) if d.attribute in newest_values else None
+        if d.kind == "account_count":
+            values[d.name] = count
+        elif d.kind == "account_distinct":
+            values[d.name] = ibis.cases((count > 0, value), else_=ibis.null("string"))
+        elif d.kind == "account_seen":
+            values[d.name] = value.isin(d.values).fill_null(False).cast("int64")
+    return joined, values
+
+
+def _touches(
+    touchpoints: Table, members: Table, wanted: Sequence[Declaration], timezone: str
+) -> tuple[Table | None, dict[str, str]]:
+    counting = [d for d in wanted if d.kind in ("account_count", "account_distinct")]
+    if not counting:
+        return None, {}
+    flags = {chosen: f"s{number}" for number, chosen in enumerate(selections(counting))}
+    pairs = visible(flagged(touchpoints, flags, timezone), members, "lead_id")
+    pairs = pairs.mutate(age=pairs.as_of - pairs.occurred_at)
+    aggregates, names = {}, {}
+    for d in counting:
+        names[d.name] = f"c{sorted(flags.values()).index(flags[selection(d)])}_{d.window_days or 'ever'}"
+        greatest_age = window(d)
+        where = pairs[flags[selection(d)]]
+        where = where if greatest_age is None else where & (pairs.age <= greatest_age)
+        aggregates[names[d.name]] = pairs.count(where=where)
+    return pairs.group_by(*MEMBER).aggregate(**aggregates), names
+
+
+def _attributes(
+    attributes: Table, members: Table, wanted: Sequence[Declaration]
+) -> tuple[Table | None, dict[str, str]]:
+    names = {attribute: f"v{n}" for n, attribute in enumerate(sorted({d.attribute for d in wanted if d.attribute}))}
+    if not names:
+        return None, {}
+    attributes = attributes.filter(attributes.name.isin(list(names)))
+    attributes = attributes.select("lead_id", "name", "text", "occurred_at", "recorded_at")
+    pairs = visible(attributes, members, "lead_id")
+    found = {column: newest(pairs, pairs.text, pairs.name == attribute) for attribute, column in names.items()}
+    return pairs.group_by(*MEMBER).aggregate(**found), names
+
+
+def _over_members(d: Declaration, value: Value) -> Value:
+    if d.kind == "account_distinct":
+        return value.nunique()
+    return value.sum().cast("int64") if d.kind == "account_count" else value.max()
+
+
+def _value(d: Declaration, number: int) -> Value:
+    """Null where no account is known, for then there is no row in the part."""
+    if d.kind == "account_leads":
+        return (_.leads - 1).cast("float64")
+    total = _[f"sum{number}"]
+    if d.kind == "account_count":
+        return (total - _[f"own{number}"]).cast("float64")
+    return total.cast("float64")

@@ -1,0 +1,169 @@
+"""Features over the lead's own touchpoints: one join, one conditional aggregation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import ibis
+from ibis import _
+from ibis.expr.types import Table, Value
+
+from data.company import Company
+from data.times import DAY, HOUR
+from features.as_of import Tables
+from features.batch_visible import KEYS, visible
+from features.batch_calendar import with_local_time
+from features.calendars import week
+from features.declaration import TOUCHPOINT_KINDS_OF_FEATURE, Declaration
+from features.decay import MILLION, ROUNDING, half_life_hours
+from features.selection import Selection, denominator, selection, selections, weeks_of, window
+
+_COLUMN = {"campaign": "campaign_id"}
+
+
+class _Metrics:
+    """The conditional aggregates asked for, each once however many features share it."""
+
+    def __init__(self, pairs: Table, flags: dict[Selection, str]) -> None:
+        self.pairs = pairs
+        self.flags = flags
+        self.aggregates: dict[str, Value] = {}
+        self._names: dict[tuple[object, ...], str] = {}
+
+    def where(self, chosen: Selection, greatest_age: int | None) -> Value:
+        inside = self.pairs[self.flags[chosen]]
+        return inside if greatest_age is None else inside & (self.pairs.age <= greatest_age)
+
+    def name(self, key: tuple[object, ...], build: Callable[[], Value]) -> str:
+        if key not in self._names:
+            self._names[key] = f"t{len(self._names)}"
+            self.aggregates[self._names[key]] = build()
+        return self._names[key]
+
+    def count(self, chosen: Selection, greatest_age: int | None) -> Value:
+        where = self.where(chosen, greatest_age)
+        return _[self.name(("count", chosen, greatest_age), lambda: self.pairs.count(where=where))].fill_null(0)
+
+
+def touchpoints_part(
+    tables: Tables, rows: Table, declarations: Sequence[Declaration], company: Company
+) -> tuple[Table | None, dict[str, Value]]:
+    """The aggregates by row, and each feature as an expression over them."""
+    wanted = [d for d in declarations if d.kind in TOUCHPOINT_KINDS_OF_FEATURE]
+    if not wanted:
+        return None, {}
+    flags = {chosen: f"s{number}" for number, chosen in enumerate(selections(wanted))}
+    touchpoints = flagged(tables["touchpoints"], flags, company.timezone)
+    moments = with_local_time(rows.select(*KEYS), "as_of", "as_of_local", company.timezone)
+    moments = moments.select(*KEYS, as_of_week=week(moments.as_of_local))
+    pairs = visible(touchpoints, moments, "lead_id")
+    metrics = _Metrics(pairs.mutate(age=pairs.as_of - pairs.occurred_at), flags)
+    values = {d.name: _VALUES[d.kind](d, metrics) for d in wanted}
+    return metrics.pairs.group_by(*KEYS).aggregate(**metrics.aggregates), values
+
+
+def flagged(touchpoints: Table, flags: dict[Selection, str], timezone: str) -> Table:
+    """Touchpoints with one boolean a selection and their local day and week.
+
+    What can be said of a touchpoint is said once a touchpoint, not once a
+    pair; engines drop the columns nobody reads.
+    """
+    touchpoints = with_local_time(touchpoints, "occurred_at", "local_at", timezone)
+    return touchpoints.select(
+        "lead_id",
+        "occurred_at",
+        "recorded_at",
+        "kind",
+        "channel",
+        "campaign_id",
+        "detail",
+        day=touchpoints.local_at // DAY,
+        week=week(touchpoints.local_at),
+        **{name: _takes(touchpoints, chosen) for chosen, name in flags.items()},
+    )
+
+
+def _takes(touchpoints: Table, chosen: Selection) -> Value:
+    taken: Value = ibis.literal(True)
+    if chosen.kinds:
+        taken = touchpoints.kind.isin(chosen.kinds)
+    if chosen.but_not:
+        taken = taken & touchpoints.kind.notin(chosen.but_not)
+    return taken & (touchpoints.actor == chosen.actor) if chosen.actor else taken
+
+
+def _count(d: Declaration, m: _Metrics) -> Value:
+    return m.count(selection(d), window(d)).cast("float64")
+
+
+def _distinct_count(d: Declaration, m: _Metrics) -> Value:
+    column = m.pairs[_COLUMN.get(d.of, d.of)]
+    where = m.where(selection(d), window(d))
+    name = m.name(("distinct", d.of, selection(d), window(d)), lambda: column.nunique(where=where))
+    return _[name].fill_null(0).cast("float64")
+
+
+def _days_since_last(d: Declaration, m: _Metrics) -> Value:
+    where = m.where(selection(d), window(d))
+    return _[m.name(("last", selection(d), window(d)), lambda: m.pairs.age.min(where=where))] / DAY
+
+
+def _days_since_first(d: Declaration, m: _Metrics) -> Value:
+    where = m.where(selection(d), window(d))
+    return _[m.name(("first", selection(d), window(d)), lambda: m.pairs.age.max(where=where))] / DAY
+
+
+def _decayed_sum(d: Declaration, m: _Metrics) -> Value:
+    hours = half_life_hours(d.half_life_days or 0)
+    power = ibis.literal(2.0).pow(-(m.pairs.age // HOUR) / float(hours))
+    millionths = (power * float(MILLION) + ROUNDING).floor().cast("int64")
+    where = m.where(selection(d), window(d))
+    name = m.name(("decay", hours, selection(d), window(d)), lambda: millionths.sum(where=where))
+    return _[name].cast("int64").fill_null(0) / MILLION
+
+
+def _trend(d: Declaration, m: _Metrics) -> Value:
+    whole = window(d) or 0
+    return (m.count(selection(d), whole // 3) * 3 - m.count(selection(d), whole)).cast("float64")
+
+
+def _ratio(d: Declaration, m: _Metrics) -> Value:
+    return m.count(selection(d), window(d)) / m.count(denominator(d), window(d)).nullif(0)
+
+
+def _active_weeks(d: Declaration, m: _Metrics) -> Value:
+    """Weeks as bits of one integer, the week of as_of lowest; the run is the low bits without a gap."""
+    weeks = weeks_of(d)
+    back = m.pairs.as_of_week - m.pairs.week
+    where = m.where(selection(d), None) & (back >= 0) & (back <= weeks)
+    bit = ibis.literal(1, "int64") << back
+    bits = _[m.name(("weeks", selection(d), weeks), lambda: bit.bit_or(where=where))].fill_null(0)
+    run = sum((_ends_in_ones(bits, n) | _ends_in_ones(bits // 2, n)).cast("int64") for n in range(1, weeks + 1))
+    return run.cast("float64")
+
+
+def _ends_in_ones(bits: Value, count: int) -> Value:
+    ones = 2**count - 1
+    return (bits & ones) == ones
+
+
+def _touch(d: Declaration, m: _Metrics) -> Value:
+    value = m.pairs[_COLUMN.get(d.of, d.of)]
+    where = m.where(selection(d), window(d)) & value.notnull()
+    moment = ibis.struct({"occurred": m.pairs.occurred_at, "recorded": m.pairs.recorded_at, "value": value})
+    build = (lambda: moment.max(where=where)) if d.kind == "last_touch" else (lambda: moment.min(where=where))
+    return _[m.name((d.kind, d.of, selection(d), window(d)), build)]["value"]
+
+
+_VALUES: dict[str, Callable[[Declaration, _Metrics], Value]] = {
+    "count": _count,
+    "distinct_count": _distinct_count,
+    "days_since_last": _days_since_last,
+    "days_since_first": _days_since_first,
+    "decayed_sum": _decayed_sum,
+    "trend": _trend,
+    "ratio": _ratio,
+    "active_weeks": _active_weeks,
+    "first_touch": _touch,
+    "last_touch": _touch,
+}
