@@ -34,9 +34,7 @@ def account_part(
     accounted = rows.filter(rows.account_id.notnull()).select(*KEYS, "account_id")
     members, values = _members(tables, accounted.select(*MOMENT).distinct(), wanted, company.timezone)
     sums: dict[str, Value] = {"leads": members.count()}
-    for number, d in enumerate(wanted):
-        if d.kind in ("account_count", "account_distinct", "account_seen"):
-            sums[f"sum{number}"] = _over_members(d, values[d.name])
+    sums |= {f"sum{n}": _over_members(d, values[d.name]) for n, d in enumerate(wanted) if d.name in values}
     totals = members.group_by(*MOMENT).aggregate(**sums)
     counted = {f"own{n}": values[d.name] for n, d in enumerate(wanted) if d.kind == "account_count"}
     own = members.select(*MEMBER, **counted)
@@ -57,17 +55,17 @@ def _members(
     for columns in (touches, attributes):
         if columns is not None:
             joined = joined.left_join(columns, list(MEMBER)).drop(*(f"{key}_right" for key in MEMBER))
-    values: dict[str, Value] = {}
-    for d in wanted:
-        count = joined[counts[d.name]].fill_null(0) if d.name in counts else None
-        value = value_of(joined[newest_values[d.attribute]]) if d.attribute in newest_values else None
-        if d.kind == "account_count":
-            values[d.name] = count
-        elif d.kind == "account_distinct":
-            values[d.name] = ibis.cases((count > 0, value), else_=ibis.null("string"))
-        elif d.kind == "account_seen":
-            values[d.name] = value.isin(d.values).fill_null(False).cast("int64")
-    return joined, values
+    return joined, {d.name: _of_member(d, joined, counts, newest_values) for d in wanted if d.kind != "account_leads"}
+
+
+def _of_member(d: Declaration, members: Table, counts: dict[str, str], newest_values: dict[str, str]) -> Value:
+    if d.kind == "account_count":
+        return members[counts[d.name]].fill_null(0)
+    text = value_of(members[newest_values[d.attribute]])
+    if d.kind == "account_seen":
+        return text.isin(d.values).fill_null(False).cast("int64")
+    active = members[counts[d.name]].fill_null(0) > 0
+    return ibis.cases((active, text), else_=ibis.null("string"))
 
 
 def _touches(

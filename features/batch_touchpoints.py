@@ -11,11 +11,11 @@ from ibis.expr.types import Table, Value
 from data.company import Company
 from data.times import DAY, HOUR
 from features.as_of import Tables
-from features.batch_visible import KEYS, visible
 from features.batch_calendar import with_local_time
+from features.batch_visible import KEYS, visible
 from features.calendars import week
-from features.declaration import TOUCHPOINT_KINDS_OF_FEATURE, Declaration
 from features.decay import MILLION, ROUNDING, half_life_hours
+from features.declaration import TOUCHPOINT_KINDS_OF_FEATURE, Declaration
 from features.selection import Selection, denominator, selection, selections, weeks_of, window
 
 _COLUMN = {"campaign": "campaign_id"}

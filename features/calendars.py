@@ -123,7 +123,8 @@ def mondays(timezone: str, until: int) -> tuple[tuple[int, int], ...]:
     `instant // WEEK` by at most one.
     """
     zone = ZoneInfo(timezone)
-    day, grid = date(1970, 1, 5), []
+    day = date(1970, 1, 5)
+    grid: list[tuple[int, int]] = []
     while not grid or grid[-1][1] <= until:
         at = instant(datetime(day.year, day.month, day.day, tzinfo=zone))
         grid.append((week_number(at), at))

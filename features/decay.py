@@ -31,7 +31,7 @@ def weight(age_hours: int, hours: int) -> int:
 @cache
 def weights(hours: int) -> tuple[int, ...]:
     """`weight` by age in hours, up to the first age that weighs nothing, itself left out."""
-    table = []
+    table: list[int] = []
     while millionths := weight(len(table), hours):
         table.append(millionths)
     return tuple(table)

@@ -16,8 +16,8 @@ from data.company import Company
 from data.records import Touchpoint
 from data.times import DAY, WEEK
 from features.calendars import FIRST_MONDAY, local, offsets, week
-from features.declaration import Declaration
 from features.decay import decayed_sum, half_life_hours
+from features.declaration import Declaration
 from features.selection import Selection, denominator, selection, weeks_of, window
 
 if TYPE_CHECKING:

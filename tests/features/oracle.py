@@ -38,7 +38,7 @@ def selected(d: Declaration, touchpoints, t, kinds=None, actor=None, window="dec
     found = [p for p in touchpoints if before(p, t)]
     found = [p for p in found if not kinds or p.kind in kinds]
     found = [p for p in found if p.kind not in but_not]
-    found = [p for p in found if actor == "" or p.actor == actor]
+    found = [p for p in found if actor in ("", p.actor)]
     return [p for p in found if days is None or t - days * DAY <= p.occurred_at < t]
 
 

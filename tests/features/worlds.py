@@ -152,8 +152,8 @@ def tables_of(worlds: Sequence[World], connection: ibis.BaseBackend, shuffle: ra
         if shuffle:
             shuffle.shuffle(records)
         schema = BY_NAME[name].snapshot_schema()
-        records = [{"source": "test", "source_id": str(n), **record} for n, record in enumerate(records)]
-        arrow = pa.Table.from_pylist(records, schema=pa.schema([field.with_nullable(True) for field in schema]))
+        named = [{"source": "test", "source_id": str(n), **record} for n, record in enumerate(records)]
+        arrow = pa.Table.from_pylist(named, schema=pa.schema([field.with_nullable(True) for field in schema]))
         connection.con.register(f"{name}_arrow", arrow)
         connection.raw_sql(f"create table {name} as select * from {name}_arrow")
         tables[name] = connection.table(name)
