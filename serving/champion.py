@@ -11,6 +11,7 @@ import gc
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from data.errors import LeadscoreError, NotFound
 from data.home import Home
@@ -34,14 +35,13 @@ def load_deployment(store: Store, home: Home, deployment: Deployment, *, verifie
 
 def champions(store: Store, home: Home) -> dict[str, InForce]:
     """Every target's champion in the order the company declares its targets. Raises NotFound when there is none."""
-    found = {}
-    for target in _targets(store):
-        deployment = store.deployment(target)
-        if deployment:
-            found[target] = load_deployment(store, home, deployment)
-    if not found:
+    newest = [store.deployment(target) for target in _targets(store)]
+    in_force = [deployment for deployment in newest if deployment]
+    if not in_force:
         raise NotFound("champion", "no deployment", expected="a promoted model", remedy="run `leadscore train`")
-    return found
+    with ThreadPoolExecutor(2) as pool:
+        loaded = pool.map(lambda deployment: load_deployment(store, home, deployment), in_force)
+        return {force.bundle.target: force for force in loaded}
 
 
 def _targets(store: Store) -> tuple[str, ...]:
@@ -79,27 +79,31 @@ class Champions:
 
     def refresh(self) -> bool:
         """Look once at the deployment rows; whether anything was swapped."""
-        following = {target: self._follow(target) for target in _targets(self._store)}
-        found = {target: force for target, force in following.items() if force}
-        if found == self.current:
+        newest = (self._store.deployment(target) for target in _targets(self._store))
+        new = [deployment for deployment in newest if deployment and self._is_due(deployment)]
+        if not new:
             return False
-        self.current = found
-        _settle_memory()
-        self._swapped(found)
-        return True
+        # Verifying is mostly waiting for another process: one for each core at a time.
+        with ThreadPoolExecutor(2) as pool:
+            taken = [force for force in pool.map(self._taken, new) if force]
+        if taken:
+            found = {**self.current, **{force.bundle.target: force for force in taken}}
+            self.current = {target: found[target] for target in _targets(self._store) if target in found}
+            _settle_memory()
+            self._swapped(self.current)
+        return bool(taken)
 
-    def _follow(self, target: str) -> InForce | None:
-        """What is in force for one target now: the new deployment when it stands, else the one before."""
-        before = self.current.get(target)
-        deployment = self._store.deployment(target)
-        if deployment is None or (before and before.deployment == deployment):
-            return before
-        if self._patience.get(deployment.deployment_id, 0) > 0:
-            self._patience[deployment.deployment_id] -= 1
-            return before
-        return self._taken(deployment, before)
+    def _is_due(self, deployment: Deployment) -> bool:
+        """Whether a deployment is neither in force nor refused a short while ago."""
+        before = self.current.get(deployment.target)
+        if before and before.deployment == deployment:
+            return False
+        patience = self._patience.get(deployment.deployment_id, 0)
+        self._patience[deployment.deployment_id] = max(0, patience - 1)
+        return patience == 0
 
-    def _taken(self, deployment: Deployment, before: InForce | None) -> InForce | None:
+    def _taken(self, deployment: Deployment) -> InForce | None:
+        before = self.current.get(deployment.target)
         try:
             force = load_deployment(
                 self._store, self._home, deployment, verified=[before.bundle.hash] if before else []
@@ -114,7 +118,7 @@ class Champions:
                 error if isinstance(error, LeadscoreError) else type(error).__name__,
                 f"deployment {before.deployment.deployment_id} goes on" if before else "nothing is in force",
             )
-            return before
+            return None
         _log.info("deployment %d of %s is in force", deployment.deployment_id, deployment.target)
         return force
 

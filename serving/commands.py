@@ -93,7 +93,7 @@ def _listening(host: str, port: int) -> socket.socket:
 def _say_where(listening: socket.socket) -> None:
     address, port = listening.getsockname()[:2]
     url = f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
-    console.print(f"leadscore serves at {url} (ready when {url}/readyz answers 200; Ctrl-C stops it)")
+    console.print(f"leadscore serves at {url} (ready when {url}/readyz answers 200; Ctrl-C stops it)", soft_wrap=True)
     console.print(
         f"""ask: curl -s {url}/v1/score -H 'content-type: application/json' -d '{{"lead_id": "…"}}'""", soft_wrap=True
     )

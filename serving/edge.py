@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.metrics import REJECTED
 from serving.refusals import RETRY_AFTER, STATUSES, Refused
+
+_log = logging.getLogger("leadscore.serving")
 
 OURS = b"x-request-id"
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
@@ -56,6 +60,19 @@ class OneShape:
             await reply.replace(500)
 
 
+class KnownAddresses:
+    """Refuses unknown addresses before BentoML counts them: a figure per address asked for would never stop growing."""
+
+    def __init__(self, app: ASGIApp, addresses: frozenset[str]) -> None:
+        self._app, self._addresses = app, addresses
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in self._addresses:
+            await _Reply(send).replace(404)
+        elif scope["type"] != "websocket":
+            await self._app(scope, receive, send)
+
+
 class _Reply:
     """One response on its way out; an error that is not in the contract's shape is replaced."""
 
@@ -77,8 +94,13 @@ class _Reply:
 
     async def replace(self, status: int) -> None:
         self._replaced = True
+        request_id = new_request_id()
         refused = _BY_STATUS.get(status, _FAULT if status >= 500 else _BY_STATUS[400])
-        body, headers = rendered(refused, new_request_id())
+        if refused.code != "not_ready":  # a probe of /readyz is no rejected request
+            REJECTED.labels(refused.code).inc()
+        if refused is _FAULT:
+            _log.error("request %s failed outside the answering code", request_id)
+        body, headers = rendered(refused, request_id)
         raw: list[tuple[bytes, bytes]] = [(k.encode(), v.encode()) for k, v in headers.items()]
         raw += [(b"content-length", str(len(body)).encode()), *_HEADERS]
         start: dict[str, Any] = {"type": "http.response.start", "status": STATUSES[refused.code], "headers": raw}

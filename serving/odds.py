@@ -28,7 +28,7 @@ _REACH_EN = {
     "opportunity": "become an opportunity",
     "mql": "become an MQL",
 }
-_ROUND_SHARES = tuple((k, n) for k, n in ((1, 3), (4, 10), (1, 2), (6, 10), (7, 10), (8, 10), (9, 10)))
+_ROUND_SHARES = tuple((k, n) for k, n in ((1, 4), (3, 10), (1, 3), (4, 10), (1, 2), (6, 10), (7, 10), (8, 10), (9, 10)))
 
 
 def share(probability: float) -> tuple[int, int]:
@@ -37,7 +37,7 @@ def share(probability: float) -> tuple[int, int]:
     >>> share(0.34), share(0.04), share(0.72), share(0.0123)
     ((1, 3), (1, 25), (7, 10), (1, 81))
     """
-    if probability >= 0.29:
+    if probability >= 0.225:
         return min(_ROUND_SHARES, key=lambda kn: abs(probability - kn[0] / kn[1]))
     n = 1 / max(probability, 1e-9)
     digits = max(0, len(str(int(n))) - 2)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import traceback
 from typing import Any
@@ -20,6 +21,7 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
 import anyio.to_thread
 import bentoml
 from _bentoml_sdk.io_models import IODescriptor  # type: ignore[import-untyped]
+from prometheus_client import disable_created_metrics
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -29,7 +31,7 @@ from data.home import Home
 from data.settings import Settings
 from serving.contract import ScoreAnswer, ScoreRequest
 from serving.desk import Desk
-from serving.edge import OneShape, new_request_id, rendered
+from serving.edge import KnownAddresses, OneShape, new_request_id, rendered
 from serving.metrics import REJECTED
 from serving.refusals import Refused
 from serving.settings import ServingSettings
@@ -37,6 +39,8 @@ from serving.settings import ServingSettings
 _log = logging.getLogger("leadscore.serving")
 
 SERVICE = "leadscore"
+ADDRESSES = frozenset({"/v1/score", "/livez", "/readyz", "/healthz", "/metrics", "/docs.json", "/schema.json"})
+"""All that is answered; BentoML's own page is not among them, since it loads scripts from elsewhere."""
 SETTINGS = ServingSettings()
 
 
@@ -84,6 +88,7 @@ async def _read(request: Request) -> bytes:
 
 @bentoml.service(
     name=SERVICE,
+    description="Predictive lead scores with reasons. Errors have one shape; docs/api.md lists their codes.",
     workers=1,
     traffic={"timeout": SETTINGS.timeout_seconds},
     logging={"access": {"enabled": False}},
@@ -156,20 +161,33 @@ def _refused_by(error: Exception, request_id: str) -> Refused:
 
 
 def serve(listening: socket.socket) -> None:
-    """Serve on an open socket, in this process, until a signal ends it."""
+    """Serve on an open socket, in this process, until SIGTERM or SIGINT; returns when every answer is recorded."""
     import uvicorn
+
+    _prepare_process()
+    app = KnownAddresses(service.to_asgi(is_main=True), ADDRESSES)
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, server_header=False, date_header=False, timeout_graceful_shutdown=20
+    )
+    # uvicorn ends in good order and then raises the signal again: being told to stop is no failure.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def _prepare_process() -> None:
+    """What BentoML's own launcher would set up, for one process: names, figures in memory, the log."""
     from bentoml._internal.container import BentoMLContainer
     from bentoml._internal.context import server_context
     from bentoml._internal.server.metrics.prometheus import PrometheusClient
 
-    # One process: figures live in memory instead of in files shared between workers.
     BentoMLContainer.metrics_client.set(PrometheusClient(multiproc=False))
     server_context.service_name = server_context.bento_name = SERVICE
     server_context.bento_version = "not available"
     server_context.service_type = "entry_service"
     server_context.service_routes = ["/v1/score"]
-    app = service.to_asgi(is_main=True)
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, date_header=False, timeout_graceful_shutdown=20
-    )
-    uvicorn.Server(config).run(sockets=[listening])
+    disable_created_metrics()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    _log.setLevel(logging.INFO)
+    # Its tracebacks may quote what a client sent; `serving.edge` logs what is needed of such an error.
+    logging.getLogger("bentoml._internal.server.http_app").disabled = True

@@ -57,9 +57,11 @@ class Profile:
         known = {name: values[i] is not None for i, name in self._attributes}
         if sum(known.values()) >= LEAST_KNOWN_SHARE * len(known):
             return None
-        asked = [name for name in (*_ASKABLE, *self._labels) if known.get(name) is False]
-        once = list({self._labels[name]: name for name in reversed(asked)}.values())[::-1][:MOST_ASKED]
-        return _in_words(once, self._labels) if once else None
+        asked: dict[tuple[str, str], str] = {}
+        for name in (*_ASKABLE, *self._labels):
+            if known.get(name) is False:
+                asked.setdefault(self._labels[name], name)
+        return _in_words(list(asked.values())[:MOST_ASKED], self._labels) if asked else None
 
 
 def _is_learned(column: NumberColumn | CategoryColumn, term: NumberTerm | CategoryTerm) -> bool:
