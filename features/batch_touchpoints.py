@@ -136,7 +136,8 @@ def _active_weeks(d: Declaration, m: _Metrics) -> Value:
     weeks = weeks_of(d)
     back = m.pairs.as_of_week - m.pairs.week
     where = m.where(selection(d), None) & (back >= 0) & (back <= weeks)
-    bit = ibis.literal(1, "int64") << back
+    # An engine shifts before it filters: a year-old touchpoint must not be shifted out of the integer.
+    bit = ibis.literal(1, "int64") << back.clip(lower=0, upper=weeks)
     bits = _[m.name(("weeks", selection(d), weeks), lambda: bit.bit_or(where=where))].fill_null(0)
     run = sum((_ends_in_ones(bits, n) | _ends_in_ones(bits // 2, n)).cast("int64") for n in range(1, weeks + 1))
     return run.cast("float64")
