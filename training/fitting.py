@@ -6,7 +6,8 @@ prior, logistic, LightGBMs  →  backtest on slices  →  strength, sizes, weigh
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -63,6 +64,15 @@ class Choice:
     stacked: tuple[Candidate, ...]
     weights: tuple[float, ...]
 
+    def described(self) -> dict[str, Any]:
+        """For the manifest, the registry and the model card."""
+        members = {"LightGBM": self.plain, "LightGBM on logistic": self.stacked}
+        return {
+            "logistic C": self.strength,
+            "weights": {name: round(w, 6) for name, w in zip(COMPONENTS, self.weights, strict=True)},
+            **{name: [candidate_name(c) for c in found] for name, found in members.items()},
+        }
+
     def blend(self, tested: Tested) -> np.ndarray:
         return _components(tested, self.strength, self.plain, self.stacked) @ np.array(self.weights)
 
@@ -117,6 +127,11 @@ def fit_scorer(matrix: Matrix, options: Options, *, progress: Callable[[str], No
         gain_error=error,
         declarations=useful.declarations,
     )
+
+
+def prior_only(scorer: Scorer) -> Scorer:
+    """The constant rate in the same schema."""
+    return replace(scorer, boosters=(), prior_weight=1.0, linear_weight=0.0, calibration=Calibration())
 
 
 def choose(slices: Sequence[Tested], settings: Sequence[Setting]) -> Choice:
@@ -230,7 +245,7 @@ def _final(matrix: Matrix, choice: Choice, calibration: Calibration, options: Op
     old, recent, linear_weight, plain, stacked = choice.weights
     priors = prior_margins(matrix)
     prior_weight = old + recent
-    margin = (old * priors[PRIOR] + recent * priors[RECENT]) / prior_weight if prior_weight else 0.0
+    margin = (old * priors[PRIOR] + recent * priors[RECENT]) / prior_weight if prior_weight else priors[PRIOR]
     wanted = [(c, plain / len(choice.plain)) for c in choice.plain if plain]
     wanted += [(c, stacked / len(choice.stacked)) for c in choice.stacked if stacked]
     boosters = _final_boosters(prepared, wanted, choice.strength, options)

@@ -80,6 +80,12 @@ def label_rows(
     )
 
 
+def before_target(rows: pd.DataFrame, stage_changes: pd.DataFrame, target: Target, *, as_of: int) -> pd.DataFrame:
+    """The rows whose cycle had not reached the target when they stand, matured or not."""
+    marked = _marked(rows, _reached(stage_changes, target, as_of), target)
+    return rows.reset_index(drop=True)[~marked["past"].to_numpy()]
+
+
 def recording_began(rows: pd.DataFrame, reached: pd.DataFrame) -> int | None:
     """When outcomes began to be recorded, where leads before that have none although they should.
 

@@ -21,13 +21,16 @@ MOST_CYCLES = 300_000
 """Beyond this, whole cycles are sampled."""
 
 
+def marked_creation(rows: pd.DataFrame) -> pd.DataFrame:
+    """Adds `creation`: whether a row is the first of its cycle. To be asked of all rows, before any is left out."""
+    return rows.assign(creation=rows["as_of"] == rows.groupby("cycle_id", sort=False)["as_of"].transform("min"))
+
+
 def weighed(rows: pd.DataFrame, horizon: int) -> pd.DataFrame:
-    """Adds `creation` (first row of its cycle) and `weight` to rows with cycle_id and as_of."""
-    first = rows.groupby("cycle_id", sort=False)["as_of"].transform("min")
-    creation = rows["as_of"] == first
-    later = rows.groupby("cycle_id", sort=False)["as_of"].transform("size") - 1
+    """Adds `weight` to rows with cycle_id, as_of and creation."""
+    later = (~rows["creation"]).groupby(rows["cycle_id"], sort=False).transform("sum")
     share = 1.0 + (later - 1) * min(WEEK / max(horizon, 1), 1.0)
-    return rows.assign(creation=creation, weight=np.where(creation, 1.0, share / later.clip(lower=1)))
+    return rows.assign(weight=np.where(rows["creation"], 1.0, share / later.clip(lower=1)))
 
 
 def thinned(
@@ -50,7 +53,7 @@ def thinned(
 
 
 def _cycles_sampled(rows: pd.DataFrame, most: int, seed: int) -> pd.DataFrame:
-    cycles = rows.loc[rows["creation"], "cycle_id"].drop_duplicates()
+    cycles = rows["cycle_id"].drop_duplicates()
     if len(cycles) <= most:
         return rows
     kept = cycles.iloc[np.argsort(_draw(cycles, seed), kind="stable")[:most]]

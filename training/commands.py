@@ -1,0 +1,226 @@
+"""Commands that learn and decide: train, models, compare, promote, rollback, tracking."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from data.clock import now
+from data.errors import UsageError
+from data.home import Home
+from data.times import parse_duration, parse_instant
+
+if TYPE_CHECKING:
+    from data.store.operational import Store
+    from training.pipeline import Request, Trained
+    from training.registry import Registry
+
+app = typer.Typer(no_args_is_help=True)
+_screen = Console(highlight=False)
+_messages = Console(stderr=True, highlight=False)
+
+TargetOption = Annotated[str | None, typer.Option(help="Outcome; default won, or the company's only target.")]
+
+
+@app.command()
+def train(
+    ctx: typer.Context,
+    target: TargetOption = None,
+    horizon: Annotated[str | None, typer.Option(help='Outcome window such as "90d"; default as declared.')] = None,
+    as_of: Annotated[str | None, typer.Option(help='Train on what was known then: a date or "row:N".')] = None,
+    capacity: Annotated[
+        float | None, typer.Option(min=0, help="Hand-overs a week; in row time, of each hundred. Default: one in five.")
+    ] = None,
+    trials: Annotated[int, typer.Option(min=1, help="How many LightGBM settings are tried.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="The same snapshot and seed give the same bundle.")] = 0,
+    keep_prior: Annotated[bool, typer.Option(help="Register the constant rate where nothing beats it.")] = False,
+) -> None:
+    """Train on what was known at a time, compare all rungs forward in time, and register the result."""
+    from data.store.operational import Store
+    from training.fitting import Options
+    from training.pipeline import Request
+
+    instant = now()
+    with Store.open(ctx.obj) as store:
+        request = Request(
+            target=target,
+            horizon=parse_duration(horizon) if horizon else None,
+            as_of=parse_instant(as_of, _timezone(store)) if as_of else None,
+            capacity=capacity,
+            options=Options(trials=trials, seed=seed),
+            keep_prior=keep_prior,
+        )
+        _train_and_tell(store, ctx.obj, request, instant)
+
+
+@app.command()
+def models(ctx: typer.Context, target: TargetOption = None) -> None:
+    """List the registered models and which is in force."""
+    from data.store.operational import Store
+    from training.registry import Registry
+    from training.telling import versions_table
+
+    registry = Registry(ctx.obj)
+    targets = [target] if target else registry.targets()
+    with Store.open(ctx.obj) as store:
+        champions = {t: found.bundle_hash for t in targets if (found := store.deployment(t))}
+    versions = [v for t in targets for v in registry.versions(t)]
+    if not versions:
+        _screen.print("no model is registered yet. Next: [bold]leadscore train[/bold]")
+        return
+    _screen.print(versions_table(versions, champions))
+
+
+@app.command()
+def compare(
+    ctx: typer.Context,
+    a: Annotated[str, typer.Argument(help="A version number.")],
+    b: Annotated[str, typer.Argument(help="Another.")],
+    target: TargetOption = None,
+) -> None:
+    """Show what differs between two versions of a target's model."""
+    from data.store.operational import Store
+    from training.registry import Registry
+    from training.telling import difference_table
+
+    registry = Registry(ctx.obj)
+    with Store.open(ctx.obj) as store:
+        name = _target_name(store, target)
+    _screen.print(difference_table(registry.version(name, a), registry.version(name, b)))
+
+
+@app.command()
+def promote(
+    ctx: typer.Context,
+    version: Annotated[str, typer.Argument(help="Version number, as `leadscore models` lists it.")],
+    target: TargetOption = None,
+    force: Annotated[bool, typer.Option(help="Promote although the gate refuses; needs --why.")] = False,
+    why: Annotated[str, typer.Option(help="Recorded with the deployment.")] = "",
+) -> None:
+    """Put a version in force, model and policy together."""
+    from data.store.operational import Store
+    from training.promotion import promote as put_in_force
+    from training.registry import Registry
+
+    if force and not why:
+        raise UsageError("--force", "no --why", expected="the reason, which is recorded")
+    instant, registry = now(), Registry(ctx.obj)
+    with Store.open(ctx.obj) as store:
+        found = registry.version(_target_name(store, target), version)
+        put_in_force(store, ctx.obj, registry, found, by=_user(), why=why or "promoted", now=instant, force=force)
+    _screen.print(f"version {version} for {found.target} is in force ({_GATE})")
+
+
+@app.command()
+def rollback(
+    ctx: typer.Context,
+    target: TargetOption = None,
+    why: Annotated[str, typer.Option(help="Recorded with the deployment.")] = "",
+) -> None:
+    """Put the champion before the present one back in force."""
+    from data.store.operational import Store
+    from training.promotion import rollback as put_back
+    from training.registry import Registry
+
+    instant, registry = now(), Registry(ctx.obj)
+    with Store.open(ctx.obj) as store:
+        name = _target_name(store, target)
+        made = put_back(store, ctx.obj, registry, name, by=_user(), why=why or "rolled back", now=instant)
+    _screen.print(f"version {made.model_version} for {name} is in force again")
+
+
+@app.command()
+def tracking(
+    ctx: typer.Context,
+    port: Annotated[int | None, typer.Option(help="Default: as mlflow/server.toml says.")] = None,
+) -> None:
+    """Start the MLflow server on this home folder's runs and models."""
+    from training.tracking import configured_server, run_server
+
+    server = configured_server(port)
+    _screen.print(f"MLflow at {server.url} (Ctrl-C stops it)")
+    run_server(server, ctx.obj)
+
+
+_GATE = "its bundle verified; a comparison with the champion on fresh outcomes is not made yet"
+
+
+def _train_and_tell(store: Store, home: Home, request: Request, instant: int) -> None:
+    from training import telling
+    from training.pipeline import train as run_training
+
+    with _progress() as say:
+        trained = run_training(store, home, lambda: _registry(home), request, now=instant, say=say)
+    for line in telling.data_lines(trained):
+        _screen.print(line)
+    if trained.fitted is not None and trained.report is not None:
+        for line in telling.slice_lines(trained):
+            _screen.print(line)
+        _screen.print(telling.comparison_table(trained.report))
+        _screen.print(telling.weights_line(trained.fitted))
+        for line in telling.gain_lines(trained):
+            _screen.print(line)
+    else:
+        _screen.print(
+            f"[yellow]{trained.history.outcomes} outcomes are too few to learn from: points, unproven[/yellow]"
+        )
+    _screen.print(telling.policy_line(trained.policy))
+    _screen.print(f"registered as version {trained.version.number} for {trained.version.target}")
+    _promote_first(store, home, trained, instant)
+
+
+def _promote_first(store: Store, home: Home, trained: Trained, instant: int) -> None:
+    version = trained.version
+    if store.deployment(version.target) is not None:
+        _screen.print(f"the champion stays. Next: [bold]leadscore promote {version.number}[/bold]")
+        return
+    from training.promotion import promote as put_in_force
+
+    put_in_force(store, home, _registry(home), version, by=_user(), why="first model of its target", now=instant)
+    _screen.print(f"it is the first model for {version.target}, so it is in force now")
+
+
+def _registry(home: Home) -> Registry:
+    from training.registry import Registry
+
+    return Registry(home)
+
+
+def _timezone(store: Store) -> str:
+    company = store.company()
+    return company.timezone if company else "UTC"
+
+
+def _target_name(store: Store, asked: str | None) -> str:
+    from data.company import Company
+    from training.pipeline import Request, chosen_target
+
+    return chosen_target(store.company() or Company(), Request(target=asked)).name
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """A spinner with what is being done; each call names the next step."""
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=_messages, transient=True
+    ) as bar:
+        task = bar.add_task("")
+
+        def say(text: str) -> None:
+            if text:
+                bar.update(task, description=text)
+
+        yield say

@@ -1,0 +1,286 @@
+"""One training run, from the store to a registered version: the I/O around the procedure in training.fitting."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import expit
+
+from data.company import Company, Target
+from data.errors import ModelRefused, UsageError
+from data.home import Home
+from data.store.operational import Store
+from data.store.snapshots import take_snapshot
+from features.catalogue import declarations as catalogue
+from features.declaration import Declaration
+from training.bundle import Bundle
+from training.card import model_card
+from training.choosing import DEFAULT_SHARE, RECENT_WEEKS, choose_policy, choose_share, crossings
+from training.evaluation import Report, evaluate, flat_metrics
+from training.fitting import NOISE, Fitted, Options, fit_scorer, prior_only
+from training.golden import golden_rows
+from training.matrix import Matrix, informative
+from training.parts import Scorer
+from training.plots import draw_plots
+from training.points import points_scorer
+from training.policy import Policy
+from training.registry import Registry, Version
+from training.rows import History, mean_amount, newest_rows, read_history, recent_panel, training_matrix
+from training.writing import write_bundle
+
+LEAST_OUTCOMES = 40
+"""Below this many lead cycles with the outcome, points are given instead of probabilities."""
+GOLDEN_ROWS = 16
+NEWEST_SHARE = 0.2
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    target: str | None = None
+    """None: won, or the company's only target."""
+    horizon: int | None = None
+    """Microseconds; None: the target's own."""
+    as_of: int | None = None
+    """None: the present."""
+    capacity: float | None = None
+    """Hand-overs a week (in row time: of each hundred leads)."""
+    options: Options = field(default_factory=Options)
+    keep_prior: bool = False
+
+
+@dataclass(frozen=True)
+class Trained:
+    history: History
+    matrix: Matrix
+    bundle: Bundle
+    policy: Policy
+    version: Version
+    fitted: Fitted | None
+    """None for the points rung."""
+    report: Report | None
+
+
+def chosen_target(company: Company, request: Request) -> Target:
+    """The target asked for, its horizon replaced where one is given."""
+    names = [t.name for t in company.targets]
+    name = request.target or ("won" if "won" in names or len(names) != 1 else names[0])
+    target = company.target(name)
+    if request.horizon is None:
+        return target
+    if company.time == "row":
+        raise UsageError("--horizon", expected="no horizon: the data have no dates", remedy="leave it out")
+    return replace(target, horizon=request.horizon)
+
+
+def train(
+    store: Store, home: Home, registry: Callable[[], Registry], request: Request, *, now: int, say: Say
+) -> Trained:
+    """Trains, evaluates and registers one model; writes its bundle and policy. Promotes nothing.
+
+    Raises NotFound without history, DataRefused where nothing has matured,
+    ModelRefused("not enough signal") where no rung beats the prior beyond
+    noise, unless `request.keep_prior`.
+    """
+    say("taking a snapshot")
+    snapshot = take_snapshot(store, home, now=now)
+    target = chosen_target(snapshot.company, request)
+    say("rows and labels")
+    history = read_history(snapshot, target, as_of=request.as_of or now)
+    declarations = catalogue(snapshot.company, home.own_features)
+    say("features as of each row")
+    matrix = training_matrix(history, declarations, seed=request.options.seed)
+    if history.outcomes < LEAST_OUTCOMES:
+        return _points(store, home, registry, request, history, matrix, now, say)
+    fitted = fit_scorer(matrix, request.options, progress=say)
+    say("evaluating, forward in time and in a random split")
+    report = evaluate(matrix, fitted, request.options)
+    if not fitted.beats_prior:
+        if not request.keep_prior:
+            raise not_enough_signal(history, fitted, report)
+        fitted = replace(fitted, scorer=prior_only(fitted.scorer))
+    facts = _facts(history, matrix, request, fitted, report)
+    bundle = _written(home, history, fitted.scorer, fitted.declarations, matrix, facts, proven=True)
+    return _registered(store, home, registry, request, history, matrix, bundle, fitted, report, now, say)
+
+
+def not_enough_signal(history: History, fitted: Fitted, report: Report) -> ModelRefused:
+    blend, prior = report.rungs["blend"], report.rungs["prior"]
+    return ModelRefused(
+        f"not enough signal for {history.target.name}",
+        f"log loss {blend.log_loss:.4f} forward in time against {prior.log_loss:.4f} of the constant rate: "
+        f"a gain of {fitted.gain:.4f} with a standard error of {fitted.gain_error:.4f}, "
+        f"from {history.outcomes} outcomes",
+        expected=f"a gain of more than {NOISE} standard errors; nothing was registered",
+        remedy="add history or columns that tell leads apart, or register the constant rate with --keep-prior",
+    )
+
+
+def _points(
+    store: Store,
+    home: Home,
+    registry: Callable[[], Registry],
+    request: Request,
+    history: History,
+    matrix: Matrix,
+    now: int,
+    say: Say,
+) -> Trained:
+    useful = informative(matrix)
+    facts = _facts(history, matrix, request, None, None)
+    bundle = _written(home, history, points_scorer(useful), useful.declarations, matrix, facts, proven=False)
+    return _registered(store, home, registry, request, history, matrix, bundle, None, None, now, say)
+
+
+def _written(
+    home: Home,
+    history: History,
+    scorer: Scorer,
+    declarations: tuple[Declaration, ...],
+    matrix: Matrix,
+    facts: dict[str, Any],
+    *,
+    proven: bool,
+) -> Bundle:
+    rows = matrix.keep_features([d.name for d in declarations])
+    spots = np.unique(np.linspace(0, len(rows) - 1, GOLDEN_ROWS).astype(int))
+    path = write_bundle(
+        home.bundles,
+        scorer,
+        declarations=declarations,
+        company=history.snapshot.company,
+        target=history.target,
+        as_of=history.as_of,
+        snapshot=history.snapshot.hash,
+        proven=proven,
+        golden=golden_rows(scorer, [rows.row(int(spot)) for spot in spots]),
+        facts=facts,
+    )
+    bundle = Bundle.load(path)
+    bundle.check_golden()
+    return bundle
+
+
+def _registered(
+    store: Store,
+    home: Home,
+    registry: Callable[[], Registry],
+    request: Request,
+    history: History,
+    matrix: Matrix,
+    bundle: Bundle,
+    fitted: Fitted | None,
+    report: Report | None,
+    now: int,
+    say: Say,
+) -> Trained:
+    say("choosing the threshold from capacity")
+    policy = _policy(history, bundle, request)
+    store.save_policy(policy.policy_id, policy.target, policy.to_json(), now=now)
+    say("registering")
+    with tempfile.TemporaryDirectory() as folder:
+        card = Path(folder) / "model_card.md"
+        card.write_text(model_card(history, bundle, policy, fitted, report), encoding="utf-8")
+        plots = draw_plots(Path(folder), report, bundle, matrix, seed=request.options.seed) if report else []
+        version = registry().register(
+            history.target.name,
+            now=now,
+            parameters=_parameters(history, request, fitted),
+            metrics=flat_metrics(report) if report else {"outcomes": float(history.outcomes)},
+            tags=_tags(history, bundle, policy),
+            folders={"bundle": bundle.path},
+            files={"plots": plots, "": [card]},
+        )
+    return Trained(history, matrix, bundle, policy, version, fitted, report)
+
+
+def _policy(history: History, bundle: Bundle, request: Request) -> Policy:
+    amount = mean_amount(history)
+    seed = request.options.seed
+    if history.snapshot.company.time == "row":
+        rows = newest_rows(history, bundle.declarations, share=NEWEST_SHARE)
+        share = DEFAULT_SHARE if request.capacity is None else min(request.capacity / 100, 1.0)
+        return choose_share(
+            chances(bundle, rows),
+            target=bundle.target,
+            share=share,
+            mean_amount=amount,
+            as_of=history.as_of,
+            proven=bundle.proven,
+            seed=seed,
+        )
+    panel, scale = recent_panel(history, bundle.declarations, seed=seed)
+    probability = chances(bundle, panel)
+    found = crossings(panel.cycle, panel.as_of, probability, until=history.as_of, scale=scale)
+    capacity = default_capacity(found.before, scale) if request.capacity is None else request.capacity
+    return choose_policy(
+        found,
+        target=bundle.target,
+        capacity=capacity,
+        mean_probability=float(probability.mean()) if len(probability) else 0.5,
+        mean_amount=amount,
+        as_of=history.as_of,
+        proven=bundle.proven,
+        seed=seed,
+    )
+
+
+def chances(bundle: Bundle, rows: Matrix) -> np.ndarray:
+    """logistic(margin) of each row; for an unproven bundle the same map, without the claim of a probability."""
+    kept = rows.keep_features([d.name for d in bundle.declarations])
+    names = [d.name for d in kept.declarations]
+    return np.asarray(expit(bundle.score_columns(dict(zip(names, kept.columns, strict=True)), threads=2).margin))
+
+
+def default_capacity(before: np.ndarray, scale: float) -> float:
+    """A fifth of the lead cycles that are new in an average recent week, at least one."""
+    return max(1.0, float(np.ceil(DEFAULT_SHARE * (before < 0).sum() * scale / RECENT_WEEKS)))
+
+
+def _facts(
+    history: History, matrix: Matrix, request: Request, fitted: Fitted | None, report: Report | None
+) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "rows": len(matrix),
+        "outcomes": history.outcomes,
+        "base_rate": float(np.average(matrix.label, weights=matrix.weight)),
+        "recorded_from": history.labelled.recorded_from,
+        "options": asdict(request.options),
+    }
+    if fitted is None or report is None:
+        return facts
+    blend = report.rungs["blend"]
+    return facts | {
+        "backtest": fitted.backtest.kind,
+        "slices": [{"begins": f.begins, "ends": f.ends, "rows": len(f.test)} for f in fitted.backtest.folds],
+        "choice": fitted.choice.described(),
+        "forward": {"auc": blend.auc, "log_loss": blend.log_loss, "ece": blend.ece},
+    }
+
+
+def _parameters(history: History, request: Request, fitted: Fitted | None) -> dict[str, Any]:
+    return {
+        "target": history.target.name,
+        "horizon": history.target.horizon,
+        "as_of": history.as_of,
+        "snapshot": history.snapshot.hash,
+        "capacity": request.capacity,
+        **asdict(request.options),
+        **(fitted.choice.described() if fitted else {"rung": "points"}),
+    }
+
+
+def _tags(history: History, bundle: Bundle, policy: Policy) -> dict[str, str]:
+    return {
+        "bundle_hash": bundle.hash,
+        "policy_id": policy.policy_id,
+        "snapshot": history.snapshot.hash,
+        "as_of": str(history.as_of),
+        "proven": "true" if bundle.proven else "false",
+    }

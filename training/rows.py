@@ -1,0 +1,132 @@
+"""From a snapshot to the training matrix, and to the recent rows a policy is chosen on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import numpy as np
+import pandas as pd
+
+from data.company import Target
+from data.errors import DataRefused
+from data.store.snapshots import Snapshot
+from data.times import WEEK
+from features.as_of import ROW_COLUMNS, training_rows
+from features.batch import feature_table
+from features.declaration import Declaration
+from training.choosing import LOOKBACK_WEEKS, RECENT_WEEKS
+from training.matrix import Matrix
+from training.outcomes import Labelled, before_target, label_rows, matured_at, outcome_groups
+from training.weighing import marked_creation, thinned, weighed
+
+PANEL_ROWS = 40_000
+"""About this many recent rows are scored to choose a policy; whole leads are sampled beyond it."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What the history known at `as_of` offers to train one target on."""
+
+    snapshot: Snapshot
+    target: Target
+    as_of: int
+    rows: pd.DataFrame
+    """Every as-of row before `as_of`: ROW_COLUMNS and `creation`."""
+    labelled: Labelled
+    stage_changes: pd.DataFrame
+    groups: pd.Series
+    """A whole number per lead_id."""
+    connection: Any
+
+    @property
+    def outcomes(self) -> int:
+        """Lead cycles with the outcome in some matured row."""
+        rows = self.labelled.rows
+        return int(rows.loc[rows["label"] == 1.0, "cycle_id"].nunique())
+
+
+def read_history(snapshot: Snapshot, target: Target, *, as_of: int) -> History:
+    """Rows and labels; no features yet. Raises DataRefused where no row has matured."""
+    connection = ibis.duckdb.connect()
+    connection.raw_sql("SET threads = 2")
+    tables = snapshot.tables(connection)
+    rows = training_rows(tables, snapshot.company, as_of=as_of).to_pandas()
+    rows = marked_creation(rows.sort_values(["cycle_start", "lead_id", "as_of"], ignore_index=True))
+    stage_changes = (
+        tables["stage_changes"].select("lead_id", "stage", "amount", "occurred_at", "recorded_at").to_pandas()
+    )
+    labelled = label_rows(rows, stage_changes, target, snapshot.company, as_of=as_of)
+    if labelled.rows.empty:
+        raise DataRefused(
+            f"history for target {target.name}",
+            f"{len(rows)} rows, none of them matured",
+            expected="leads older than the horizon, with outcomes recorded",
+            remedy="shorten --horizon, or import more history",
+        )
+    leads = tables["leads"].select("lead_id", "person_id", "account_id").to_pandas()
+    return History(snapshot, target, as_of, rows, labelled, stage_changes, outcome_groups(leads), connection)
+
+
+def training_matrix(history: History, declarations: Sequence[Declaration], *, seed: int) -> Matrix:
+    """Matured rows with features, labels and weights; sampled where they are too many (training.weighing)."""
+    rows = thinned(weighed(history.labelled.rows, history.target.horizon), seed=seed)
+    return _matrix(history, rows, declarations)
+
+
+def recent_panel(history: History, declarations: Sequence[Declaration], *, seed: int) -> tuple[Matrix, float]:
+    """Rows of the weeks before `as_of`, not past the target, labels unknown; and leads in all per lead here."""
+    since = history.as_of - (RECENT_WEEKS + LOOKBACK_WEEKS) * WEEK
+    recent = history.rows[history.rows["as_of"] >= since]
+    recent = before_target(recent, history.stage_changes, history.target, as_of=history.as_of)
+    cycles = np.sort(recent["cycle_id"].unique())
+    share = min(1.0, PANEL_ROWS / max(len(recent), 1))
+    kept = np.random.default_rng(seed).permutation(len(cycles))[: int(np.ceil(share * len(cycles)))]
+    chosen = recent[recent["cycle_id"].isin(set(cycles[kept]))]
+    blank = chosen.assign(label=0.0, weight=1.0, matured_at=matured_at(chosen["as_of"].to_numpy(), history.target))
+    return _matrix(history, blank, declarations), len(cycles) / max(len(kept), 1)
+
+
+def newest_rows(history: History, declarations: Sequence[Declaration], *, share: float) -> Matrix:
+    """In row time: the newest `share` of the rows, to choose a policy by share."""
+    rows = history.rows.iloc[int(len(history.rows) * (1 - share)) :]
+    blank = rows.assign(label=0.0, weight=1.0, matured_at=matured_at(rows["as_of"].to_numpy(), history.target))
+    return _matrix(history, blank, declarations)
+
+
+def mean_amount(history: History) -> float | None:
+    """Mean amount of the won deals known at `as_of`; None where no amount is recorded."""
+    changes = history.stage_changes
+    won = changes[(changes["stage"] == "won") & (changes["recorded_at"] < history.as_of)]
+    amounts = won["amount"].dropna()
+    return float(amounts.mean()) if len(amounts) else None
+
+
+def _matrix(history: History, rows: pd.DataFrame, declarations: Sequence[Declaration]) -> Matrix:
+    asked = ibis.memtable(rows[list(ROW_COLUMNS)])
+    tables = history.snapshot.tables(history.connection)
+    expression = feature_table(tables, asked, declarations, history.snapshot.company)
+    found = history.connection.to_pandas(expression)
+    whole = rows.merge(found, on=list(ROW_COLUMNS), how="left", validate="one_to_one")
+    return Matrix(
+        declarations=tuple(declarations),
+        columns=tuple(_values(whole[d.name], d) for d in declarations),
+        label=whole["label"].to_numpy(dtype=np.float64),
+        weight=whole["weight"].to_numpy(dtype=np.float64),
+        cycle_start=whole["cycle_start"].to_numpy(dtype=np.int64),
+        as_of=whole["as_of"].to_numpy(dtype=np.int64),
+        matured_at=whole["matured_at"].to_numpy(dtype=np.int64),
+        group=history.groups.reindex(whole["lead_id"]).to_numpy(dtype=np.int64),
+        cycle=pd.factorize(whole["cycle_id"])[0],
+        creation=whole["creation"].to_numpy(dtype=bool),
+    )
+
+
+def _values(column: pd.Series, declaration: Declaration) -> np.ndarray:
+    if not declaration.is_category:
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return np.where(np.isfinite(values), values, np.nan)
+    texts = column.astype(object)
+    return texts.where(texts.notna(), None).to_numpy(dtype=object)
