@@ -38,8 +38,8 @@ Kind = Literal[
     # over the calendar, in the company's time zone
     "calendar",  # `of`: creation_hour | creation_weekday (Monday 0) | creation_month | days_to_quarter_end
     # over attributes: the value that is newest by (occurred_at, recorded_at, value)
-    "number",
-    "category",
+    "number",  # its number
+    "category",  # its text
     "days_since_date",  # t minus a date attribute
     "text_length",  # characters of a text attribute (or the number, where only a length was kept)
     "missing",  # 1 where the attribute has no visible value, else 0

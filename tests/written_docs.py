@@ -23,6 +23,7 @@ from data.settings import Settings  # noqa: E402
 from data.store.deployments import Deployment  # noqa: E402
 from data.store.ledger import LedgerRow  # noqa: E402
 from features import declaration  # noqa: E402
+from serving.settings import ServingSettings  # noqa: E402
 from training import bundle  # noqa: E402
 from training.policy import Policy  # noqa: E402
 
@@ -81,11 +82,9 @@ def kinds_section() -> str:
     source = inspect.getsource(declaration).split("Kind = Literal[")[1].split("\n]")[0]
     rows = []
     for line in source.splitlines():
-        if '"' in line and "#" in line:
-            name, meaning = line.split("#", 1)
-            rows.append(
-                f"| `{name.strip().strip(',').strip(chr(34))}` | {meaning.strip().replace('|', chr(92) + '|')} |"
-            )
+        if line.strip().startswith('"'):
+            name, _, meaning = line.partition("#")
+            rows.append(f"| `{name.strip(' ,')[1:-1]}` | {meaning.strip().replace('|', chr(92) + '|')} |")
     assert len(rows) == len(get_args(declaration.Kind))
     return "### Kinds of declaration\n\n| kind | reduces the visible records to |\n|---|---|\n" + "\n".join(rows) + "\n"
 
@@ -128,8 +127,9 @@ def contracts_page() -> str:
 
 def settings_page() -> str:
     rows = "\n".join(
-        f"| `LEADSCORE_{name.upper()}` | `{_shown_default(field.default)}` | {field.description} |"
-        for name, field in sorted(Settings.model_fields.items())
+        f"| `{kind.model_config['env_prefix']}{name.upper()}` | `{_shown(field.default)}` | {field.description} |"
+        for kind in (Settings, ServingSettings)
+        for name, field in sorted(kind.model_fields.items())
     )
     return (
         "# Settings\n\nWritten from the code by `make docs`. Settings are environment variables, read once at the "
@@ -140,7 +140,7 @@ def settings_page() -> str:
     )
 
 
-def _shown_default(default: Any) -> str:
+def _shown(default: Any) -> str:
     return "(empty)" if default == "" else str(default)
 
 

@@ -13,6 +13,7 @@ import typer.main
 
 import leadscore
 from data.settings import Settings
+from serving.settings import ServingSettings
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +62,9 @@ def test_every_option_has_help() -> None:
 
 def test_every_setting_is_documented(root: Path) -> None:
     page = (root / "docs" / "settings.md").read_text(encoding="utf-8")
-    assert [name for name in Settings.model_fields if f"LEADSCORE_{name.upper()}" not in page] == []
+    for kind in (Settings, ServingSettings):
+        prefix = kind.model_config["env_prefix"]
+        assert [name for name in kind.model_fields if f"{prefix}{name.upper()}" not in page] == []
 
 
 def test_no_environment_variable_is_read_that_is_not_documented(root: Path) -> None:
