@@ -18,6 +18,7 @@ from data.sources.derived import with_derived
 from data.sources.gathering import Gathered, Progress, gather, quiet
 from data.sources.mapping import Mapping
 from data.sources.parts import stored_form
+from data.sources.profile import Outcomes, profiles, rows_of, write_profiles
 from data.sources.settling import Known, Settled, settle
 from data.store.operational import Appended, Store
 from data.times import render_instant
@@ -61,11 +62,15 @@ def import_mapping(mapping: Mapping, store: Store, home: Home, *, now: int, prog
     """
     company = merged_company(store, mapping, now)
     gathered = with_derived(gather(mapping, now, progress))
-    settled = settle(gathered, known_to(store, mapping.source), source=mapping.source, now=now, by_row=mapping.by_row)
+    known = known_to(store, mapping.source)
+    settled = settle(gathered, known, source=mapping.source, now=now, by_row=mapping.by_row)
     progress("store", 0)
     appended = store.append_all({t: stored_form(t, rows) for t, rows in settled.rows.items()}, now=now)
     store.save_company(company, now=now)
     Declared.by(mapping).keep(store, now)
+    if any(done.accepted for done in appended.values()):
+        progress("columns", 0)
+        write_profiles(profiles(mapping, _outcomes(company, known, settled)), mapping, import_folder(home, now))
     refused = rejects.together([gathered.rejects, *settled.rejects, *_conflicts(settled, appended)])
     return _result(mapping, company, gathered, settled, appended, refused, _written(refused, home, now))
 
@@ -77,6 +82,15 @@ def known_to(store: Store, source: str) -> Known:
         return Known()
     flat = {table: store.read(table) for table in KEYS}
     return Known(leads, {t: rows.filter(pc.equal(rows.column("source"), source)) for t, rows in flat.items()})
+
+
+def _outcomes(company: Company, known: Known, settled: Settled) -> Outcomes:
+    """Which leads reached the first target, in this import or before."""
+    leads = rows_of(tables.LEADS, known.leads, settled.rows.get(tables.LEADS))
+    changes = rows_of(
+        tables.STAGE_CHANGES, known.flat.get(tables.STAGE_CHANGES), settled.rows.get(tables.STAGE_CHANGES)
+    )
+    return Outcomes.of(leads, changes, company.targets[0].stage)
 
 
 def _conflicts(settled: Settled, appended: dict[str, Appended]) -> list[pa.Table]:
