@@ -105,7 +105,7 @@ class Wanted:
             pc.field("target") == self.target if self.target is not None else None,
             pc.field("scored_at") >= self.since if self.since is not None else None,
             pc.field("scored_at") < self.until if self.until is not None else None,
-            pc.field("lead_id").isin(list(self.lead_ids)) if self.lead_ids is not None else None,
+            pc.field("lead_id").isin(pa.array(self.lead_ids, pa.string())) if self.lead_ids is not None else None,
         ]
         whole = None
         for test in tests:

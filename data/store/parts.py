@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,30 +15,39 @@ import pyarrow.parquet as pq
 from data.store.files import file_sha256
 from data.tables import Table
 
+if TYPE_CHECKING:
+    import duckdb
+
 _ROW_GROUP = 131_072
 _MEMORY = "1GB"
 _RANGE_COLUMNS = ("occurred_at", "recorded_at")
 
 
-def write_part(rows: Iterator[pa.RecordBatch], table: Table, folder: Path, name: str) -> dict[str, Any]:
-    """Writes rows as `folder/name`, sorted by subject, time and name; returns the manifest's words on it.
-
-    The rows go through the disk unsorted first: DuckDB then sorts more than fits into memory.
-    """
+@contextmanager
+def sorting_engine(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An engine that sorts more than fits into memory, by way of `folder`."""
     import duckdb
 
-    schema = table.snapshot_schema()
-    unsorted, final = folder / "unsorted.parquet", folder / name
-    _write(pa.RecordBatchReader.from_batches(schema, rows), unsorted, compression="lz4")
     config: dict[str, Any] = {"memory_limit": _MEMORY, "threads": 2, "temp_directory": str(folder / "sorting")}
     with duckdb.connect(config=config) as connection:
-        order = ", ".join(_sort_key(table))
-        ordered = connection.sql(f"SELECT * FROM read_parquet(?) ORDER BY {order}", params=[str(unsorted)])
-        _write(ordered.to_arrow_reader(_ROW_GROUP).cast(schema), final, compression="zstd")
-        measured = connection.execute(_measuring_statement(table), [str(final)]).fetchall()[0]
-    unsorted.unlink()
+        yield connection
     shutil.rmtree(folder / "sorting", ignore_errors=True)
-    return _described(final, name, measured)
+
+
+def write_part(
+    engine: duckdb.DuckDBPyConnection, rows: Iterator[pa.RecordBatch], table: Table, folder: Path, name: str
+) -> dict[str, Any]:
+    """Writes rows as `folder/name`, sorted by subject, time and name; returns the manifest's words on it."""
+    schema = table.snapshot_schema()
+    # Unsorted to the disk first, so that a refusal of the store is not mistaken for one of the engine.
+    unsorted, final = folder / "unsorted.parquet", folder / name
+    _write(pa.RecordBatchReader.from_batches(schema, rows), unsorted, compression="lz4")
+    order = ", ".join(_sort_key(table))
+    ordered = engine.sql(f"SELECT * FROM read_parquet(?) ORDER BY {order}", params=[str(unsorted)])
+    _write(ordered.to_arrow_reader(_ROW_GROUP).cast(schema), final, compression="zstd")
+    _sync(final)
+    unsorted.unlink()
+    return _described(final, name, engine.execute(_measuring_statement(table), [str(final)]).fetchall()[0])
 
 
 def linked(from_folder: Path, to_folder: Path, part: dict[str, Any]) -> dict[str, Any]:
@@ -60,11 +70,13 @@ def time_ranges(parts: list[dict[str, Any]]) -> dict[str, list[int | None]]:
 
 
 def _write(rows: pa.RecordBatchReader, path: Path, compression: str) -> None:
-    with path.open("wb") as file:
-        with pq.ParquetWriter(file, rows.schema, compression=compression) as writer:
-            for batch in rows:
-                writer.write_batch(batch, row_group_size=_ROW_GROUP)
-        file.flush()
+    with pq.ParquetWriter(path, rows.schema, compression=compression) as writer:
+        for batch in rows:
+            writer.write_batch(batch, row_group_size=_ROW_GROUP)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
         os.fsync(file.fileno())
 
 

@@ -42,7 +42,8 @@ def _column(table: Table, column: Column, rows: pa.Table) -> pa.ChunkedArray:
         row = pc.index(pc.is_null(values), True).as_py()
         raise _refused(table, column.name, f"null in row {row + 1}", "a value in every row")
     _refuse_unstorable(table, column.name, values)
-    return values
+    # SQLite forgets the sign of a zero and PostgreSQL keeps it: a zero has none here.
+    return pc.add(values, 0.0) if pa.types.is_floating(values.type) else values
 
 
 def _cast(table: Table, name: str, values: pa.ChunkedArray, wanted: pa.DataType) -> pa.ChunkedArray:

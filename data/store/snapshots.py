@@ -32,11 +32,12 @@ from data.store.engine import last_seq, select_all
 from data.store.files import rename_durably, write_json
 from data.store.manifest import FORMAT, SCHEMA_VERSION, content_hash, read_manifest
 from data.store.operational import Store, newest_company
-from data.store.parts import linked, time_ranges, write_part
+from data.store.parts import linked, sorting_engine, time_ranges, write_part
 from data.store.rows import batches
 from data.tables import TABLES, Table
 
 if TYPE_CHECKING:
+    import duckdb
     import ibis
 
 _MOST_PARTS = 16
@@ -142,7 +143,8 @@ def _written(connection: Connection, folder: Path, now: int, base: Shown | None)
     unfinished = folder / f"{_UNFINISHED}{os.getpid()}"
     unfinished.mkdir()
     try:
-        tables = {t.name: _table_entry(connection, t, unfinished, base) for t in TABLES if t.in_snapshot}
+        with sorting_engine(unfinished) as engine:
+            tables = {t.name: _table_entry(connection, engine, t, unfinished, base) for t in TABLES if t.in_snapshot}
         company = json.loads(newest_company(connection) or "{}")
         manifest = {
             "format": FORMAT,
@@ -170,7 +172,9 @@ def _put_in_place(unfinished: Path, place: Path) -> Path:
     return place
 
 
-def _table_entry(connection: Connection, table: Table, folder: Path, base: Shown | None) -> dict[str, Any]:
+def _table_entry(
+    connection: Connection, engine: duckdb.DuckDBPyConnection, table: Table, folder: Path, base: Shown | None
+) -> dict[str, Any]:
     """Writes one table's parts; returns its entry in the manifest."""
     (folder / table.name).mkdir()
     old = base[0].manifest["tables"][table.name]["parts"] if base else []
@@ -181,7 +185,7 @@ def _table_entry(connection: Connection, table: Table, folder: Path, base: Shown
     parts = [linked(base[0].path, folder, part) for part in old] if base else []
     if newest > written or not parts:
         name = f"{table.name}/part-{len(parts):03d}.parquet"
-        parts.append(write_part(_new_rows(connection, table, written), table, folder, name))
+        parts.append(write_part(engine, _new_rows(connection, table, written), table, folder, name))
     return {"rows": sum(part["rows"] for part in parts), **time_ranges(parts), "parts": parts}
 
 
