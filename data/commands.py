@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.progress import Progress as Bar
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table as Grid
 
 from data.clock import now
@@ -37,7 +38,7 @@ def simulate(
     out: Annotated[Path, typer.Option(help="Folder to write; created when it is not there.")] = Path("simulated"),
     format_: Annotated[Format, typer.Option("--format", help="Of the files written.")] = Format.csv,
     continuations: Annotated[
-        int, typer.Option(min=0, help="Continuations a sampled row, for the true probabilities; 0 writes none.")
+        int, typer.Option(min=1, help="Continuations a sampled row, from which its true probability is counted.")
     ] = 1_000,
 ) -> None:
     """Write a company's simulated history, a mapping to import it, and the true probabilities in a folder apart."""

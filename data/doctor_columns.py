@@ -12,7 +12,7 @@ STRONG = 0.75
 """AUC forward in time above which one column alone is too good to be believed unseen."""
 FEW = 20
 """Leads with the outcome below which nothing is said of a column."""
-RARE = 0.02
+KEPT_OUT = "known only after the outcome; rightly kept out of features"
 
 
 def findings(company: Company, profiles: Sequence[ColumnProfile]) -> list[Finding]:
@@ -63,10 +63,9 @@ def _strong(profiles: Sequence[ColumnProfile], allowed: set[str]) -> Iterator[Fi
             continue
         evidence = f"alone, forward in time, it ranks later leads with AUC {p.alone:.2f}"
         if p.role == "outcome":
-            what = "known only after the outcome; rightly kept out of features"
-            yield Finding(
-                "ok", place(p), what, evidence + (", which no honest column should" if p.alone >= STRONG else "")
-            )
+            grave = ", which no honest column should" if p.alone >= STRONG else ""
+            if p.filled:
+                yield Finding("ok", place(p), KEPT_OUT, evidence + grave)
         elif p.alone >= STRONG and p.attribute not in allowed:
             what = "predicts suspiciously well alone: is it filled in after the outcome, or worked out from it?"
             step = 'find out when it is filled; if after the outcome: known = "outcome", else say so in allowed_because'

@@ -101,7 +101,9 @@ def _right_censoring(ward: Ward, target: Target, reached: NDArray[np.float64]) -
         return
     evidence = f"{int(immature.sum()):,} of {len(immature):,} leads ({percent(share)}) are younger than horizon and lag"
     if coming >= 0.02:
-        evidence += f"; by the pace of earlier ones, about {percent(coming)} of their outcomes are still to come"
+        evidence += (
+            f"; by the pace of earlier ones at least {percent(coming)} of the outcomes of all leads are still to come"
+        )
     what = (
         "recent leads have not had their time (right censoring): they are left out of training, never counted as lost"
     )
