@@ -103,22 +103,22 @@ def _show(result: ImportResult) -> None:
 
 
 def _bar() -> Bar:
-    columns = (
+    shown = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        TextColumn("{task.fields[rows]}"),
+        TextColumn("{task.fields[so_far]}"),
         TimeElapsedColumn(),
     )
-    return Bar(*columns, console=_messages, transient=True)
+    return Bar(*shown, console=_messages, transient=True)
 
 
-def _told(bar: Bar):  # type: ignore[no-untyped-def]
+def _told(bar: Bar) -> Callable[..., None]:
     """A progress callback that shows one line a thing being done."""
-    tasks: dict[str, object] = {}
+    tasks: dict[str, TaskID] = {}
 
-    def tell(what: str, rows: int = 0, *_: object) -> None:
+    def tell(what: str, done: int = 0, of: int = 0) -> None:
         if what not in tasks:
-            tasks[what] = bar.add_task(what, total=None, rows="")
-        bar.update(tasks[what], rows=f"{rows:,} rows" if rows else "")  # type: ignore[arg-type]
+            tasks[what] = bar.add_task(what, total=of or None, so_far="")
+        bar.update(tasks[what], completed=done, so_far=f"{done:,}" + (f" of {of:,}" if of else "") if done else "")
 
     return tell
