@@ -70,18 +70,20 @@ def _record_table(table: tables.Table) -> Table:
 
 RECORDS: dict[str, Table] = {table.name: _record_table(table) for table in tables.TABLES}
 
+# `generation` rises with every erasure: snapshots of an older one are void.
 STORE_IDENTITY = Table(
     "store_identity",
     METADATA,
     Column("store_id", Text, primary_key=True),
-    Column("generation", Integer, nullable=False, comment="rises with every erasure; snapshots of older ones are void"),
+    Column("generation", Integer, nullable=False),
 )
+# One row for each write that kept something; `accepted` is JSON, rows by table.
 WRITES = Table(
     "writes",
     METADATA,
     _sequence("write_id"),
     Column("loaded_at", BigInteger, nullable=False),
-    Column("accepted", Text, nullable=False, comment="JSON: rows accepted by table"),
+    Column("accepted", Text, nullable=False),
     sqlite_autoincrement=True,
 )
 COMPANY = Table(

@@ -15,7 +15,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
 from data.errors import StoreUnavailable
 from data.home import Home
@@ -63,6 +63,8 @@ def test_the_migrations_build_what_the_declarations_say(store: Store) -> None:
     with store.reading() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
         assert compare_metadata(context, METADATA) == []
+        columns = {name: [c["name"] for c in inspect(connection).get_columns(name)] for name in METADATA.tables}
+    assert columns == {name: [c.name for c in table.columns] for name, table in METADATA.tables.items()}
 
 
 def test_the_newest_migration_is_the_one_the_code_expects() -> None:
