@@ -3,7 +3,8 @@
 | action      | when                                                                                     |
 |-------------|------------------------------------------------------------------------------------------|
 | roll_back   | a guardrail broke, or scores or hand-overs moved with a version change and not without    |
-| retrain     | matured log loss or AUC beyond the champion's own bound in two consecutive windows         |
+| retrain     | matured log loss or AUC beyond the champion's own bound in two consecutive windows, and  |
+|             | recalibration would not mend it                                                          |
 | recalibrate | ranking holds, calibration of the matured cohort does not                                  |
 | retune      | scores moved and hand-overs left the capacity interval, or a term of the policy moved      |
 | tell        | anything else moved: features, feeds, scores, hand-overs                                   |
@@ -114,6 +115,8 @@ def _retrain(evidence: Evidence) -> Iterator[Reason]:
     matured = evidence.matured
     if matured is None or not matured.worse or evidence.worse_windows < CONSECUTIVE:
         return
+    if matured.ranking_holds and not matured.calibration_holds:
+        return  # recalibration mends this, and is the smaller change
     yield Reason(
         "worse_than_own_bound",
         f"結果の確定したリードで{evidence.worse_windows}期間続けて精度が低下"

@@ -53,14 +53,15 @@ class Columns:
 def drift_result(
     window: pd.DataFrame, reference: pd.DataFrame, columns: Columns, *, as_of: int, page: Path | None = None
 ) -> dict[str, Any]:
-    """Evidently's result as plain JSON; the page is written to `page` and loads nothing from anywhere.
+    """Evidently's result as plain JSON; a page, with pictures, is written to `page` and loads nothing from anywhere.
 
     Frames: one row per lead and week, the named columns as float64 or text.
     Raises ValueError where a frame is empty: the caller says so better.
     """
     if window.empty or reference.empty:
         raise ValueError("nothing to compare")
-    report = Report(_metrics(window, reference, columns))
+    table = StabilityTable(numbers=columns.numbers, categories=columns.categories)
+    report = Report([table, *_pictures(window, reference, columns)] if page is not None else [table])
     run = report.run(
         _dataset(window, columns),
         _dataset(reference, columns),
@@ -71,18 +72,17 @@ def drift_result(
     return json.loads(json.dumps(run.dict(), default=_plain))
 
 
-def _metrics(window: pd.DataFrame, reference: pd.DataFrame, columns: Columns) -> list[MetricOrContainer]:
-    stability = StabilityTable(numbers=columns.numbers, categories=columns.categories)
+def _pictures(window: pd.DataFrame, reference: pd.DataFrame, columns: Columns) -> list[MetricOrContainer]:
     filled = [c for c in columns.all if window[c].notna().any() and reference[c].notna().any()]
     if not filled:
-        return [stability]
+        return []
     preset = DataDriftPreset(
         columns=filled,
         per_column_method=dict.fromkeys(filled, "psi"),
         per_column_threshold=dict.fromkeys(filled, PRESET_THRESHOLD),
         include_tests=False,
     )
-    return [stability, preset]
+    return [preset]
 
 
 def _dataset(frame: pd.DataFrame, columns: Columns) -> Dataset:

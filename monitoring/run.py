@@ -63,6 +63,7 @@ def _run(watch: Watch, window: Window, progress: Progress) -> dict[str, Any]:
     name = f"monitor-{watch.bundle.target}-{run_id(watch, window)}"
     page = watch.home.reports / f"{name}.html"
     evidence, result = gather(watch, window, page=page, progress=progress)
-    found = document(watch, window, evidence, decide(evidence), page)
+    # Through JSON, so that a run just made and one read back from the store are the same thing.
+    found: dict[str, Any] = json.loads(json.dumps(document(watch, window, evidence, decide(evidence), page)))
     write_document({**found, "evidently": result}, watch.home.reports / f"{name}.json")
     return found

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from monitoring.evidence import LEVEL, PROBABILITY, Shift
-from monitoring.stability import adjusted, bins_of, counted_by_week, null_psi, p_value
+from monitoring.stability import Size, adjusted, bins_of, counted_by_week, null_psi, p_value, size_of
 
 RESAMPLES = 10_000
 """Stationary windows drawn a column: enough for a p-value of LEVEL over a hundred features."""
@@ -38,23 +38,22 @@ def stationary_psi(
 ) -> dict[str, np.ndarray]:
     """For each column the PSI of stationary windows of this window's size, float64[resamples].
 
-    Rows of one lead count once: their values hang together, so the number of
-    different leads is the size that matters. Seeded by the column's name.
+    Rows of one lead hang together, so that the size that matters is smaller
+    than their number. Seeded by the column's name.
     """
     week = reference["week"].to_numpy(dtype=np.int64)
     week = week - week.min()
-    sizes = window["lead_id"].nunique(), reference["lead_id"].nunique()
+    sizes = size_of(window["lead_id"]), size_of(reference["lead_id"])
     return {c: _stationary(reference[c], week, sizes, c in categories, weeks, resamples) for c in columns}
 
 
 def _stationary(
-    reference: pd.Series, week: np.ndarray, sizes: tuple[int, int], category: bool, weeks: int, resamples: int
+    reference: pd.Series, week: np.ndarray, sizes: tuple[Size, Size], category: bool, weeks: int, resamples: int
 ) -> np.ndarray:
     bins = bins_of(reference, category=category)
     by_week = counted_by_week(bins.place(reference), week, bins.size)
     generator = np.random.default_rng(zlib.crc32(str(reference.name).encode()))
-    n, reference_n = sizes
-    return null_psi(by_week, n=n, reference_n=reference_n, weeks=weeks, resamples=resamples, generator=generator)
+    return null_psi(by_week, window=sizes[0], reference=sizes[1], weeks=weeks, resamples=resamples, generator=generator)
 
 
 def shifts_of(

@@ -115,9 +115,12 @@ def shares(counts: np.ndarray) -> np.ndarray:
 
 
 def psi(window: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Population stability index of two vectors (or stacks) of bin counts, along the last axis."""
+    """Population stability index of two vectors (or stacks) of bin counts, along the last axis.
+
+    Bins that are empty on both sides say nothing and add nothing.
+    """
     p, q = shares(window), shares(reference)
-    return ((p - q) * np.log(p / q)).sum(axis=-1)
+    return np.where((window > 0) | (reference > 0), (p - q) * np.log(p / q), 0.0).sum(axis=-1)
 
 
 def share_moved(window: np.ndarray, reference: np.ndarray) -> float:
@@ -141,19 +144,29 @@ def column_figures(window: pd.Series, reference: pd.Series, *, category: bool) -
     }
 
 
+@dataclass(frozen=True)
+class Size:
+    """How many rows there are, and how many independent ones they are worth."""
+
+    rows: int
+    independent: int
+
+
+def size_of(leads: pd.Series) -> Size:
+    """A lead seen in many weeks says the same thing many times: (Σ m)² / Σ m² over leads with m rows (Kish 1965)."""
+    repeats = leads.value_counts().to_numpy(dtype=float)
+    return Size(len(leads), max(1, round(float(repeats.sum() ** 2 / (repeats**2).sum()))))
+
+
 def null_psi(
-    by_week: np.ndarray, *, n: int, reference_n: int, weeks: int, resamples: int, generator: np.random.Generator
+    by_week: np.ndarray, *, window: Size, reference: Size, weeks: int, resamples: int, generator: np.random.Generator
 ) -> np.ndarray:
     """PSI that stationary windows give: float64[resamples].
 
-    Each resample draws `weeks` whole weeks of the reference and n rows from
-    their pooled shares, and compares them with `reference_n` rows drawn from
-    the weeks left over, so that ordinary swings from week to week count as
-    ordinary. With too few weeks to leave any over, both sides are drawn from
-    the whole reference.
-
-    n and reference_n are numbers of different leads: a lead seen in many weeks
-    says the same thing many times.
+    Each resample draws `weeks` whole weeks of the reference and rows from their
+    pooled shares, and compares them with rows drawn from the weeks left over,
+    so that ordinary swings from week to week count as ordinary. With too few
+    weeks to leave any over, both sides are drawn from the whole reference.
     """
     occupied = _shrunk(by_week[by_week.sum(axis=1) > 0])
     total = occupied.sum(axis=0)
@@ -162,7 +175,7 @@ def null_psi(
     else:
         pooled = occupied[_weeks_drawn(len(occupied), weeks, resamples, generator)].sum(axis=1)
         rest = total - pooled
-    return psi(_rows_drawn(n, pooled, generator), _rows_drawn(reference_n, rest, generator))
+    return psi(_rows_drawn(window, pooled, generator), _rows_drawn(reference, rest, generator))
 
 
 def _shrunk(by_week: np.ndarray) -> np.ndarray:
@@ -181,8 +194,9 @@ def _shrunk(by_week: np.ndarray) -> np.ndarray:
     return expected + kept * (by_week - expected)
 
 
-def _rows_drawn(n: int, counts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    return generator.multinomial(n, counts / counts.sum(axis=1, keepdims=True))
+def _rows_drawn(size: Size, counts: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    drawn = generator.multinomial(size.independent, counts / counts.sum(axis=1, keepdims=True))
+    return drawn * (size.rows / size.independent)
 
 
 def _weeks_drawn(count: int, weeks: int, resamples: int, generator: np.random.Generator) -> np.ndarray:

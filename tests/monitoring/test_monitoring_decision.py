@@ -70,6 +70,8 @@ BROKEN = (Guardrail("skew", value=0.2, limit=1e-6),)
         ({"matured": MISCALIBRATED}, "recalibrate", "calibration"),
         ({"matured": WORSE, "worse_windows": 1}, "tell", "worse_once"),
         ({"matured": WORSE, "worse_windows": 2}, "retrain", "worse_than_own_bound"),
+        ({"matured": replace(MISCALIBRATED, log_loss=0.3), "worse_windows": 2}, "recalibrate", "calibration"),
+        ({"matured": replace(RIGHT, log_loss=0.3), "worse_windows": 2}, "retrain", "worse_than_own_bound"),
         ({"matured": TOO_FEW, "worse_windows": 2}, "nothing", "quiet"),
         ({"matured": None}, "nothing", "quiet"),
         # what begins at a version change is undone

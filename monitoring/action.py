@@ -1,0 +1,245 @@
+"""Retuning: the threshold chosen anew from capacity on recent leads, written as one deployment row.
+
+No outcome is needed. The same bundle stays in force with a new policy; the
+row before stays in the store, so that `rollback` takes the change back.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import ibis
+import numpy as np
+import pandas as pd
+
+from data.errors import DataRefused, ModelRefused, UsageError
+from data.home import Home
+from data.store.deployments import Deployment
+from data.store.operational import Store
+from data.store.snapshots import take_snapshot
+from data.times import WEEK
+from monitoring.evidence import PROBABILITY
+from monitoring.gathering import Progress, Watch, open_watch
+from monitoring.operating import PANEL_ROWS, PANEL_SPAN, handovers_by_week, panel_crossings
+from monitoring.population import Population, watched
+from monitoring.run import latest_instant
+from monitoring.window import DEFAULT_ROW_WINDOW, Window, window_at
+from training.choosing import DEFAULT_SHARE, Crossings, choose_policy, choose_share
+from training.policy import Policy
+
+KIND = "retune"
+MOST_MOVE = 2.0
+"""Factor by which a threshold's odds may move within a week, in either direction."""
+
+
+@dataclass(frozen=True)
+class Retuning:
+    """A retune as asked for and as done; hand-overs are those of an average recent week."""
+
+    target: str
+    old: Policy
+    new: Policy
+    asked: float
+    """The threshold that capacity alone would give, before the cap."""
+    handovers_old: float | None
+    handovers_new: float | None
+    """None in row time, which has no weeks."""
+    deployment: Deployment | None = None
+    """The row written; None after a dry run or where nothing changes."""
+
+    @property
+    def capped(self) -> bool:
+        return self.asked != self.new.threshold
+
+    @property
+    def changes(self) -> bool:
+        return self.new.threshold != self.old.threshold or self.new.capacity_per_week != self.old.capacity_per_week
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"capped": self.capped, "policy_before": self.old.policy_id}
+
+
+def retuned(
+    home: Home,
+    *,
+    target: str,
+    capacity: float | None,
+    as_of: int | None,
+    apply: bool,
+    now: int,
+    progress: Progress,
+) -> Retuning:
+    """Chooses the threshold anew; with `apply` puts it in force at `now` and keeps a row of the run.
+
+    Raises NotFound (no champion), ModelRefused (unproven), DataRefused (no
+    recent lead, clock backwards, another schema), UsageError.
+    """
+    if capacity is not None and not capacity > 0:
+        raise UsageError("--capacity", capacity, expected="a number of leads a week above 0")
+    with Store.open(home) as store:
+        progress("snapshot of the history")
+        snapshot = take_snapshot(store, home, now=now)
+        watch = open_watch(home, store, snapshot, target)
+        at = as_of if as_of is not None else latest_instant(snapshot, now)
+        window = window_at(None, as_of=at, trained_as_of=watch.bundle.as_of, company=snapshot.company)
+        progress("recent leads, scored")
+        anchor = threshold_a_week_ago(store.deployments(target), store, watch.deployment, now)
+        retuning = _proposed(watch, window, capacity, anchor)
+        return _put_in_force(store, watch, retuning, now) if apply and retuning.changes else retuning
+
+
+def _proposed(watch: Watch, window: Window, capacity: float | None, anchor: float) -> Retuning:
+    if not watch.bundle.proven:
+        raise ModelRefused(
+            f"retune {watch.bundle.target}",
+            "an unproven scorer, which gives no probability",
+            expected="a proven champion",
+            remedy="train again when more outcomes are known",
+        )
+    population = Population(watch.snapshot, ibis.duckdb.connect(), window, watch.bundle.target_definition)
+    if window.row_time:
+        return _by_share(watch, population, window, capacity, anchor)
+    return _by_capacity(watch, population, window, capacity, anchor)
+
+
+def _by_capacity(
+    watch: Watch, population: Population, window: Window, capacity: float | None, anchor: float
+) -> Retuning:
+    rows, share = population.panel(window.end - PANEL_SPAN, window.end, most=PANEL_ROWS)
+    open_now = population.rows(window.instants())
+    frames = watched(population, {"panel": rows, "open": open_now}, watch.bundle)
+    found = panel_crossings(frames["panel"], until=window.end, share=share)
+    if not len(found.probability):
+        raise _nothing_recent(window, watch)
+    chosen = choose_policy(
+        found,
+        target=watch.bundle.target,
+        capacity=capacity or watch.policy.capacity_per_week or _arrivals(found) * DEFAULT_SHARE,
+        mean_probability=_mean_probability(frames["open"]),
+        mean_amount=watch.policy.mean_amount,
+        as_of=window.end,
+    )
+    new = _at_threshold(chosen, capped(chosen.threshold, anchor), found)
+    return Retuning(
+        watch.bundle.target,
+        watch.policy,
+        replace(new, hysteresis=watch.policy.hysteresis),
+        asked=chosen.threshold,
+        handovers_old=_a_week(found, watch.policy.threshold),
+        handovers_new=_a_week(found, new.threshold),
+    )
+
+
+def _by_share(watch: Watch, population: Population, window: Window, capacity: float | None, anchor: float) -> Retuning:
+    if capacity is not None:
+        raise UsageError("--capacity", capacity, expected="no capacity a week: these data have no dates")
+    rows = watched(population, {"open": population.rows(window.instants())}, watch.bundle)["open"]
+    if rows.empty:
+        raise _nothing_recent(window, watch)
+    chosen = choose_share(
+        rows[PROBABILITY].to_numpy(dtype=float),
+        target=watch.bundle.target,
+        share=DEFAULT_SHARE,
+        mean_amount=watch.policy.mean_amount,
+        as_of=window.end,
+    )
+    threshold = capped(chosen.threshold, anchor)
+    new = replace(chosen, threshold=threshold, cut_a=threshold, cut_b=min(chosen.cut_b, threshold))
+    return Retuning(watch.bundle.target, watch.policy, new, chosen.threshold, None, None)
+
+
+def _nothing_recent(window: Window, watch: Watch) -> DataRefused:
+    return DataRefused(
+        f"retune {watch.bundle.target}",
+        f"no lead in the recent weeks before {window.text(watch.snapshot.company.timezone)}",
+        expected=f"recent leads ({DEFAULT_ROW_WINDOW} in data without dates)",
+        remedy="import newer history, or give another --as-of; nothing was changed",
+    )
+
+
+def _arrivals(found: Crossings) -> float:
+    """Leads that arrive in an average recent week."""
+    return float((found.before < 0).sum() * found.scale / found.weeks)
+
+
+def _mean_probability(rows: pd.DataFrame) -> float:
+    return float(rows[PROBABILITY].mean()) if len(rows) else 0.0
+
+
+def _a_week(found: Crossings, threshold: float) -> float:
+    return float(handovers_by_week(found, threshold).mean() * found.scale)
+
+
+def _at_threshold(chosen: Policy, threshold: float, found: Crossings) -> Policy:
+    """The policy with another threshold; what follows from it is worked out anew."""
+    if threshold == chosen.threshold:
+        return chosen
+    taken = (found.before < threshold) & (found.probability >= threshold)
+    return replace(
+        chosen,
+        threshold=threshold,
+        cut_a=threshold,
+        cut_b=min(chosen.cut_b, threshold),
+        cut_c=min(chosen.cut_c, chosen.cut_b, threshold),
+        threshold_low=min(chosen.threshold_low, threshold),
+        threshold_high=max(chosen.threshold_high, threshold),
+        handovers_per_week=_a_week(found, threshold),
+        expected_yield=float(found.probability[taken].mean()) if taken.any() else threshold,
+    )
+
+
+def capped(threshold: float, anchor: float) -> float:
+    """The threshold, its odds kept within MOST_MOVE of the anchor's."""
+    odds, middle = _odds(threshold), _odds(anchor)
+    allowed = float(np.clip(odds, middle / MOST_MOVE, middle * MOST_MOVE))
+    return threshold if allowed == odds else allowed / (1 + allowed)
+
+
+def _odds(probability: float) -> float:
+    inside = min(max(probability, 1e-9), 1 - 1e-9)
+    return inside / (1 - inside)
+
+
+def threshold_a_week_ago(history: list[Deployment], store: Store, current: Deployment, now: int) -> float:
+    """The threshold in force a week before `now`, or the first one of the current bundle where that is younger.
+
+    All moves within a week are held against it, so that many small ones do not
+    add up to a large one.
+    """
+    champions = [row for row in history if row.role == "champion"]
+    stretch: list[Deployment] = []
+    for row in reversed(champions):
+        if row.bundle_hash != current.bundle_hash:
+            break
+        stretch.append(row)
+        if row.occurred_at <= now - WEEK:
+            break
+    return Policy.from_json(store.policy(stretch[-1].policy_id)).threshold
+
+
+def _put_in_force(store: Store, watch: Watch, retuning: Retuning, now: int) -> Retuning:
+    new = retuning.new
+    store.save_policy(new.policy_id, new.target, new.to_json(), now=now)
+    row = replace(
+        watch.deployment,
+        deployment_id=0,
+        policy_id=new.policy_id,
+        action="retune",
+        occurred_at=now,
+        by=_who(),
+        why=f"threshold {retuning.old.threshold:.4f} to {new.threshold:.4f}"
+        + (f" for {new.capacity_per_week:g} a week" if new.capacity_per_week is not None else ""),
+    )
+    done = replace(retuning, deployment=store.deploy(row))
+    store.record_run(KIND, json.dumps(done.to_dict(), ensure_ascii=False, sort_keys=True), now=now)
+    return done
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,147 @@
+"""`leadscore monitor` and `leadscore retune`; the clock is read here and heavy packages are loaded inside."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from data.clock import now
+from data.times import parse_instant
+
+if TYPE_CHECKING:
+    from data.home import Home
+    from monitoring.action import Retuning
+
+app = typer.Typer()
+console = Console(highlight=False)
+
+
+class Lang(StrEnum):
+    ja = "ja"
+    en = "en"
+
+
+Target = Annotated[str, typer.Option(help="Target whose champion is meant.")]
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of", help="ISO time, or row:N for data without dates; default now. Windows end at its midnight."
+    ),
+]
+Language = Annotated[Lang, typer.Option(help="Language of the report.")]
+
+
+@app.command()
+def monitor(
+    ctx: typer.Context,
+    window: Annotated[
+        str | None,
+        typer.Option(help="Whole weeks, such as 7d (default) or 28d; row:N (default row:2000) for data without dates."),
+    ] = None,
+    as_of: AsOf = None,
+    target: Target = "won",
+    lang: Language = Lang.en,
+) -> None:
+    """Has the world changed? A window of recent leads against the champion's training slice, and what to do about it.
+
+    Writes an Evidently page and a JSON report under the home folder's `reports`
+    and keeps a row in the store. The same window and data give the same run.
+    """
+    from monitoring.report import table, three_lines
+    from monitoring.run import monitored
+
+    home: Home = ctx.obj
+    with console.status("monitor") as status:
+        found = monitored(
+            home,
+            target=target,
+            window=window,
+            as_of=_instant(home, as_of),
+            now=now(),
+            progress=lambda step: status.update(f"monitor: {step}"),
+        )
+    for line in three_lines(found, lang.value):
+        console.print(line, markup=False, soft_wrap=True)
+    console.print(table(found, lang.value))
+    for reason in (*found["decision"]["noted"], *found["decision"]["silent"]):
+        console.print(f"· {reason[lang.value]}", style="dim", markup=False)
+    page = home.reports / found["page"]
+    console.print(f"{page}\n{page.with_suffix('.json')}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def retune(
+    ctx: typer.Context,
+    capacity: Annotated[
+        float | None, typer.Option(help="Leads a week sales can take; default: that of the policy in force.")
+    ] = None,
+    as_of: AsOf = None,
+    target: Target = "won",
+    apply: Annotated[
+        bool, typer.Option("--apply/--dry-run", help="Put the new policy in force, or only show it.")
+    ] = True,
+    lang: Language = Lang.en,
+) -> None:
+    """Chooses the hand-over threshold anew from capacity on recent leads; needs no outcomes.
+
+    Within a week the threshold's odds move by at most a factor of 2. `leadscore
+    rollback` takes it back.
+    """
+    from monitoring.action import retuned
+
+    home: Home = ctx.obj
+    with console.status("retune") as status:
+        done = retuned(
+            home,
+            target=target,
+            capacity=capacity,
+            as_of=_instant(home, as_of),
+            apply=apply,
+            now=now(),
+            progress=lambda step: status.update(f"retune: {step}"),
+        )
+    for line in _retune_lines(done, lang, applied=apply):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _instant(home: Home, text: str | None) -> int | None:
+    if text is None:
+        return None
+    from data.store.operational import Store
+
+    with Store.open(home) as store:
+        company = store.company()
+    return parse_instant(text, company.timezone if company else "UTC")
+
+
+def _retune_lines(done: Retuning, lang: Lang, *, applied: bool) -> list[str]:
+    from monitoring.action import MOST_MOVE
+
+    ja = lang is Lang.ja
+    lines = [f"{'しきい値' if ja else 'threshold'}: {done.old.threshold:.4f} → {done.new.threshold:.4f}"]
+    if done.handovers_old is not None and done.handovers_new is not None:
+        words = "引き渡し(週あたり、直近の実績で試算)" if ja else "hand-overs a week, on recent weeks"
+        lines.append(f"{words}: {done.handovers_old:.1f} → {done.handovers_new:.1f}")
+    if done.capped:
+        lines.append(
+            f"変更幅の上限(1週間にオッズで{MOST_MOVE:g}倍)を適用。上限なしでは{done.asked:.4f}"
+            if ja
+            else f"capped at a factor of {MOST_MOVE:g} in odds a week; without the cap it would be {done.asked:.4f}"
+        )
+    return [*lines, _retune_end(done, ja=ja, applied=applied)]
+
+
+def _retune_end(done: Retuning, *, ja: bool, applied: bool) -> str:
+    if done.deployment is not None:
+        undo = f"leadscore rollback --target {done.target}"
+        row, policy = done.deployment.deployment_id, done.deployment.policy_id
+        if ja:
+            return f"適用しました(配備{row}、ポリシー{policy})。元に戻す: {undo}"
+        return f"in force (deployment {row}, policy {policy}); to take it back: {undo}"
+    if not done.changes:
+        return "変更はありません" if ja else "nothing to change"
+    assert not applied
+    return "試算のみ。何も変更していません" if ja else "dry run: nothing was changed"
