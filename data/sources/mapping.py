@@ -25,6 +25,8 @@ from data.times import ROW_HORIZON, parse_instant
 WORKED = Path(__file__).parent / "mappings"
 """Mappings that ship with the project, as documentation and for its tests."""
 
+TOML = "valid TOML (a key with other characters than A–Z a–z 0–9 _ - needs quotes)"
+
 Month = Annotated[int, Field(ge=1, le=12)]
 
 
@@ -159,7 +161,7 @@ def read_mapping(path: Path | str, data: Path | None = None) -> Mapping:
     except UnicodeDecodeError:
         raise UsageError(f"mapping {place}", "text that is not UTF-8", expected="TOML in UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"mapping {place}", str(error), expected="valid TOML") from None
+        raise UsageError(f"mapping {place}", str(error), expected=TOML) from None
     return mapping_of(raw, place, data)
 
 
