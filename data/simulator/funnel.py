@@ -52,9 +52,9 @@ class Lanes:
     last: Ints
     """Day of the lead's newest touchpoint."""
     interest: Floats
-    """Σ 2^(−age/14 d) over the lead's touchpoints."""
+    """Σ 2^(−age/7 d) over the lead's touchpoints."""
     intent: Floats
-    """Σ 2^(−age/7 d) over its pricing views, inquiries and seminars."""
+    """Σ 2^(−age/14 d) over its pricing views, downloads, inquiries, seminars and meetings."""
     fit: Floats
     mailable: Bools
     stop: Ints
@@ -245,7 +245,7 @@ class Engine:
         s, at = sessions, sessions.at
         now = s.page_view + s.pricing_view + s.download + s.ad_click + s.inquiry
         lanes.interest[at] += now + s.seminar * self.late_interest[s.late]
-        lanes.intent[at] += s.pricing_view + s.inquiry + s.seminar * self.late_intent[s.late]
+        lanes.intent[at] += s.pricing_view + s.download + s.inquiry + s.seminar * self.late_intent[s.late]
         lanes.last[at] = lanes.day[at]
         read = mails.at[mails.opened]
         lanes.interest[read] += 1 + mails.clicked[mails.opened].astype(np.float32)
@@ -254,6 +254,7 @@ class Engine:
         own = contacts.kind > 0
         came, late = contacts.at[own], contacts.late[own]
         lanes.interest[came] += self.late_interest[late]
+        lanes.intent[came] += self.late_intent[late] * (contacts.kind[own] == 2)
         lanes.last[came] = np.maximum(lanes.last[came], lanes.day[came] - late)
         lanes.interest *= self.interest_decay
         lanes.intent *= self.intent_decay
@@ -292,11 +293,11 @@ def beginnings(leads: Leads, rng: np.random.Generator) -> Beginnings:
 def opening_lanes(world: World, calendar: Calendar, accounts: Accounts, leads: Leads, first: Beginnings) -> Lanes:
     """Every lead at the midnight after it was recorded."""
     engine = Engine(world, calendar)
-    seminar = (leads.channel == 4) & ~first.inquiry
     touches = 1 + first.pages + first.pricing + first.clicked_ad
     fit = fit_of(world.fit, accounts, leads) + calendar.channel_quality[leads.day, leads.channel]
     age = leads.late + 1
-    intent = (first.pricing + (first.inquiry | seminar)) * np.exp2(-age / world.behaviour.intent_half_life)
+    strong = first.pricing + (leads.channel != 5)
+    intent = strong * np.exp2(-age / world.behaviour.intent_half_life)
     return Lanes(
         lead=np.arange(len(leads), dtype=np.int32),
         day=leads.day + np.int32(1),

@@ -212,20 +212,14 @@ def fit_of(fit: Fit, accounts: Accounts, leads: Leads) -> NDArray[np.float32]:
     """How well each lead fits, on the log scale, from its recorded attributes alone (docs/simulator.md)."""
     band = _of_account(accounts.band, leads)
     industry = _of_account(accounts.industry, leads)
-    country = _of_account(accounts.country, leads)
     small, large = (band == 0) | (band == 1), band >= 3
     executive = leads.job == 4
-    total = _effect(fit.size, band) + _effect(fit.job, leads.job) + _effect(fit.department, leads.department)
+    total = _effect(fit.size, band) + _effect(fit.job, leads.job)
     total += executive * (fit.executive_small * (band <= 1) * (band >= 0) + fit.executive_large * large)
-    total += fit.staff_large * ((leads.job == 0) & large)
     total += _effect(fit.channel, leads.channel) + small * _effect(fit.channel_small, leads.channel)
     total += large * _effect(fit.channel_large, leads.channel)
     total += _effect(fit.industry, industry) + _effect(fit.tool, leads.tool)
-    total += fit.plant_in_manufacturing * ((industry == 0) & (leads.department == 5))
-    total += fit.it_in_ict * ((industry == 1) & (leads.department == 0))
     total += fit.free_mail * leads.free_mail
-    abroad = country > 0
-    total += abroad * (fit.abroad + fit.abroad_partner * (leads.channel == CHANNELS.index("partner")))
     return (fit.scale * total).astype(np.float32)
 
 

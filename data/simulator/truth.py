@@ -114,11 +114,12 @@ def _hits(
     return hits
 
 
-def oracle(probability: Probabilities) -> dict[str, float]:
+def oracle(probability: Probabilities, continuations: int) -> dict[str, float]:
     """What the best possible scorer reaches on these rows, in expectation over their outcomes.
 
     Expected log loss is the mean entropy; expected AUC is the chance that a
-    random winner ranks above a random loser, ties counting half.
+    random winner ranks above a random loser, ties counting half. A share of few
+    continuations looks surer than it is; Miller and Madow's 1 / 2n makes up for it.
     """
     p = probability[np.isfinite(probability)]
     base = float(p.mean()) if len(p) else float("nan")
@@ -126,7 +127,7 @@ def oracle(probability: Probabilities) -> dict[str, float]:
         "rows": float(len(p)),
         "base_rate": base,
         "auc": expected_auc(p, p),
-        "log_loss": expected_log_loss(p, p),
+        "log_loss": expected_log_loss(p, p) + float(((p > 0) & (p < 1)).mean()) / (2 * continuations),
         "log_loss_prior": expected_log_loss(np.full(len(p), base), p),
     }
 

@@ -122,21 +122,21 @@ class Change:
 class Behaviour:
     """How touchpoints arise; rates are a day."""
 
-    sessions_base: float = 0.020
-    sessions_per_interest: float = 0.0085
+    sessions_base: float = 0.045
+    sessions_per_interest: float = 0.0155
     interest_cap: float = 14.0
     """Interest above this brings no further sessions: the feedback cannot run away."""
     stage_sessions: tuple[float, ...] = (1.0, 1.35, 1.6, 1.5, 0.0)
     age_half_life: float = 120.0
     """Days in which the base rate of sessions halves."""
-    pages: float = 0.46
+    pages: float = 0.54
     """Further page views in a session follow a geometric law with this continuation."""
     pricing: tuple[float, ...] = (0.13, 0.24, 0.30, 0.30, 0.0)
     download: float = 0.085
     ad_click: float = 0.05
     inquiry: tuple[float, ...] = (0.020, 0.05, 0.06, 0.06, 0.0)
     seminar: float = 0.035
-    mail_sent: tuple[float, ...] = (0.135, 0.11, 0.05, 0.02, 0.0)
+    mail_sent: tuple[float, ...] = (0.24, 0.22, 0.16, 0.12, 0.0)
     """Chance of a mail on a business day, while the lead may be mailed."""
     mail_opened: float = 0.17
     mail_opened_interest: float = 0.025
@@ -148,8 +148,8 @@ class Behaviour:
     meeting: tuple[float, ...] = (0.0, 0.10, 0.42, 0.50, 0.0)
     inbound: float = 0.2
     """Share of calls that the lead makes."""
-    interest_half_life: float = 14.0
-    intent_half_life: float = 7.0
+    interest_half_life: float = 7.0
+    intent_half_life: float = 14.0
     late: float = 0.25
     """Share of seminars, calls and meetings typed in 1 to `late_days` days afterwards."""
     late_days: int = 5
@@ -159,27 +159,27 @@ class Behaviour:
 class Hazards:
     """Log hazards a business day, by stage (new, mql, sql, opportunity); see docs/simulator.md for the formula."""
 
-    advance: tuple[float, ...] = (-6.1, -3.45, -3.0, -3.55)
-    give_up: tuple[float, ...] = (-5.7, -4.0, -4.1, -4.25)
-    fit: tuple[float, ...] = (0.62, 0.62, 0.30, 0.45)
+    advance: tuple[float, ...] = (-3.85, -2.95, -2.85, -4.7)
+    give_up: tuple[float, ...] = (-4.6, -3.4, -3.4, -2.95)
+    fit: tuple[float, ...] = (0.42, 0.45, 0.40, 0.45)
     fit_give_up: tuple[float, ...] = (-0.35, -0.45, -0.25, -0.40)
-    interest: tuple[float, ...] = (1.1, 0.9, 0.5, 0.3)
-    """At full interest (E ≥ 10)."""
-    intent: tuple[float, ...] = (2.0, 1.3, 0.5, 0.4)
+    interest: tuple[float, ...] = (0.5, 0.6, 0.5, 0.3)
+    """At full interest (10 or more)."""
+    intent: tuple[float, ...] = (1.0, 0.9, 0.6, 0.4)
     """Above the threshold of recent intent."""
-    intent_threshold: float = 0.9
+    intent_threshold: float = 1.5
     intent_width: float = 0.18
-    silence: tuple[float, ...] = (-0.035, -0.045, -0.03, -0.012)
+    silence: tuple[float, ...] = (-0.015, -0.02, -0.015, -0.01)
     """For each day since the last touchpoint by the lead, up to 30."""
-    silence_give_up: tuple[float, ...] = (0.055, 0.05, 0.04, 0.03)
+    silence_give_up: tuple[float, ...] = (0.065, 0.05, 0.04, 0.03)
     silence_cap: float = 60.0
     later_cycle: float = -0.2
     """Added for a cycle that began by recycling."""
     ripening: tuple[tuple[float, ...], ...] = (
         (0.0, 0.0, -0.3, -0.5, -0.6),
-        (-0.6, 0.3, 0.0, -0.7, -1.2),
-        (-0.9, 0.2, 0.1, -0.5, -1.0),
-        (-3.0, -0.6, 0.35, 0.2, -0.9),
+        (-0.3, 0.2, 0.0, -0.5, -1.0),
+        (-0.4, 0.2, 0.1, -0.4, -0.8),
+        (-1.6, -0.1, 0.25, 0.0, -0.8),
     )
     """By stage: added at 0, 7, 25, 60 and 120 days in the stage, linear between (稟議 takes its weeks)."""
     give_up_returns: tuple[float, ...] = (0.0, 0.55, 0.60, 0.15)
@@ -188,27 +188,23 @@ class Hazards:
 
 @dataclass(frozen=True)
 class Fit:
-    """What of its attributes makes a lead fit; summed, then centred by `offset`."""
+    """What of its attributes makes a lead fit; summed. Department, country and prefecture do not matter."""
 
     scale: float = 1.0
-    size: tuple[float, ...] = (-0.45, -0.05, 0.30, 0.40, 0.25, 0.0, -0.15)
-    job: tuple[float, ...] = (-0.35, 0.0, 0.40, 0.35, 0.0)
-    executive_small: float = 1.25
-    executive_large: float = -0.95
-    staff_large: float = 0.45
-    channel: tuple[float, ...] = (0.0, 0.15, -0.60, 0.15, 0.25, -0.10, 0.60, 0.20)
-    channel_small: tuple[float, ...] = (0.1, 0.0, 0.55, 0.85, 0.0, -0.8, 0.0, -0.3)
+    size: tuple[float, ...] = (-0.50, 0.0, 0.30, 0.30, 0.30, 0.30, 0.0)
+    job: tuple[float, ...] = (-0.40, 0.0, 0.40, 0.40, 0.0)
+    executive_small: float = 0.90
+    """Added for executives (役員) of fewer than 100 employees, who decide themselves …"""
+    executive_large: float = -0.80
+    """… and of 300 or more, who only look."""
+    channel: tuple[float, ...] = (0.0, 0.0, -0.70, 0.0, 0.30, 0.0, 0.70, 0.0)
+    channel_small: tuple[float, ...] = (0.0, 0.0, 0.0, 0.60, 0.0, -0.60, 0.0, 0.0)
     """Added where the account has fewer than 100 employees."""
-    channel_large: tuple[float, ...] = (-0.1, 0.0, -0.5, -0.95, 0.1, 0.95, 0.0, 0.4)
+    channel_large: tuple[float, ...] = (0.0, 0.0, 0.0, -0.60, 0.0, 0.60, 0.0, 0.0)
     """Added where it has 300 or more."""
-    department: tuple[float, ...] = (0.20, 0.15, 0.05, 0.25, -0.20, -0.05, -0.30)
-    industry: tuple[float, ...] = (0.10, 0.15, 0.0, -0.25, -0.15, 0.05, -0.35, 0.0, -0.10)
-    plant_in_manufacturing: float = 0.80
-    it_in_ict: float = -0.55
-    tool: tuple[float, ...] = (0.0, 0.30, 0.05, -0.35, -0.05)
-    free_mail: float = -0.75
-    abroad: float = -0.20
-    abroad_partner: float = 0.75
+    industry: tuple[float, ...] = (0.35, 0.0, 0.0, -0.50, 0.0, 0.0, -0.50, 0.0, 0.0)
+    tool: tuple[float, ...] = (0.0, 0.40, 0.0, -0.40, 0.0)
+    free_mail: float = -0.90
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from data.errors import UsageError
 from data.simulator.block_tables import BlockTables, SampledRows, tables_of_block
@@ -31,6 +32,7 @@ from data.simulator.lead_records import campaign_costs
 from data.simulator.population import generator
 from data.simulator.truth import TARGETS, States, oracle, true_probabilities, truth_table
 from data.simulator.world import World
+from data.times import DAY, HOUR, parse_instant, render_instant
 
 Progress = Callable[[str, int, int], None]
 """Told (what, done, of how many)."""
@@ -54,7 +56,7 @@ class SimulationSummary:
     """By table."""
     wins: int
     oracle: dict[str, dict[str, float]] = field(default_factory=dict)
-    """By target: base rate, expected AUC and log loss of the truth on its rows."""
+    """By target: base rate, expected AUC and log loss of the truth on its creation and grid rows."""
 
 
 def simulate_to(
@@ -65,18 +67,21 @@ def simulate_to(
     format: str = "csv",  # noqa: A002 - the option is called so
     continuations: int = 1_000,
     truth_rows: int = 1_200,
+    end: str = "",
     world: World | None = None,
     processes: int | None = None,
     progress: Progress | None = None,
 ) -> SimulationSummary:
     """Simulate `leads` leads and write them to the folder `out`; the same arguments write the same bytes.
 
+    History ends at `end`, a midnight in Japan (default: the world's own).
     `truth_rows` states (half on a weekly grid, a quarter each right after the
     creation and open at the end) get their true probabilities, each from
     `continuations` continuations. Raises UsageError on a nonsensical request.
     """
     _check(leads, seed, format)
     world = world or World()
+    world = _ending(world, end) if end else world
     tell = progress or (lambda what, done, of: None)
     out.mkdir(parents=True, exist_ok=True)
     counts, samples = _write_history(out, world, leads, seed, format, _shares(leads, truth_rows), processes, tell)
@@ -96,6 +101,12 @@ def _check(leads: int, seed: int, ending: str) -> None:
         raise UsageError("--seed", seed, expected="a number from 0")
     if ending not in FORMATS:
         raise UsageError("--format", repr(ending), expected=" or ".join(FORMATS))
+
+
+def _ending(world: World, end: str) -> World:
+    if (parse_instant(end, "Asia/Tokyo") + 9 * HOUR) % DAY:
+        raise UsageError("--end", end, expected="a midnight in Japan, such as 2026-10-01T00:00+09:00")
+    return replace(world, end=render_instant(parse_instant(end, "Asia/Tokyo"), "Asia/Tokyo"))
 
 
 def _shares(leads: int, truth_rows: int) -> SampleShares:
@@ -210,17 +221,23 @@ def _write_truth(
     )
     table = truth_table(rows.lead_id, rows.cycle_id, rows.sort, states.as_of(world), found, rows.outcomes)
     pq.write_table(table, folder / "truth.parquet")
-    facts = {target.name: oracle(found[target.name]) for target in TARGETS}
-    by_sort = {
-        sort: {t.name: oracle(found[t.name][np.array(rows.sort) == sort]) for t in TARGETS}
-        for sort in ("creation", "grid", "end")
-    }
+    sort = np.array(rows.sort)
+    facts = _facts(found, np.isin(sort, ("creation", "grid")), continuations)
+    by_sort = {name: _facts(found, sort == name, continuations) for name in ("creation", "grid", "end")}
     horizons = {t.name: f"{t.days}d" for t in TARGETS}
     _write_json(
         folder / "summary.json",
-        {"continuations": continuations, "horizons": horizons, "all": facts, **by_sort},
+        {"continuations": continuations, "horizons": horizons, "creation_and_grid": facts, **by_sort},
     )
     return facts
+
+
+def _facts(
+    found: dict[str, NDArray[np.float64]], chosen: NDArray[np.bool_], continuations: int
+) -> dict[str, dict[str, float]]:
+    """Oracle figures by target over the chosen rows; none where there are no rows."""
+    with_rows = {name: p[chosen] for name, p in found.items() if np.isfinite(p[chosen]).any()}
+    return {name: oracle(p, continuations) for name, p in with_rows.items()}
 
 
 def _write_json(path: Path, content: dict[str, object]) -> None:
