@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint bench install system lock docs clean
+.PHONY: demo test lint bench soak install system lock docs clean
 
 demo: install
 	@$(BIN)/leadscore demo --home .leadscore/demo
@@ -25,6 +25,10 @@ lint: install
 
 bench: install
 	@$(BIN)/pytest tests/benchmarks -q -m benchmark_suite --benchmark-quiet
+
+# Slow proofs; minutes, not seconds.
+soak: install
+	@$(BIN)/pytest -q -m soak
 
 docs: install
 	@$(BIN)/python -m tests.written_docs
