@@ -134,8 +134,8 @@ def _stage_times(
 ) -> dict[str, pa.Array]:
     """Dated, or waiting for the lead's creation; rows that report no change are passed over."""
     if section.at:
-        if section.stage.value is not None:
-            frame.skipped |= _nulls(frame.present(section.at.column, section.at.missing))
+        undated = _nulls(frame.present(section.at.column, section.at.missing))
+        frame.skipped |= undated & (_nulls(columns["stage"]) | (section.stage.value is not None))
         times = _times(frame, section)
         at_least = section.before_creation == "at_creation"
         return {**times, **(_after(frame, columns["lead_id"], 0) if at_least else {})}

@@ -16,6 +16,8 @@ _SIGNS = re.compile(r"^[△▲▼−‐-]")
 _DRESS = re.compile(r"[¥$€£\\\s]|円|JPY|USD|EUR|名|人|社$")
 _GROUPED_WRONG = re.compile(r",(?!\d{3}(?!\d))|^,|\d{4},|\..*,")
 """A comma that does not part three digits, as in a European "1,5": not guessed at."""
+_SPACED_WRONG = re.compile(r"\d\s(?=\d)(?!\d{3}(?!\d))")
+"""A space between digits that does not part three: a telephone number, not a figure."""
 _PART = re.compile(r"(\d+(?:\.\d+)?)(億|万|千|百)?")
 EXPECTED = "a number such as 1234.5, 1,234, ¥1,200,000 or 120万円"
 
@@ -56,8 +58,9 @@ def dressed_number(text: str) -> float | None:
     >>> dressed_number("1億2,000万円"), dressed_number("（１２３）"), dressed_number("約百")
     (120000000.0, -123.0, None)
     """
-    bare = _DRESS.sub("", unicodedata.normalize("NFKC", text)).removesuffix("%")
-    if _GROUPED_WRONG.search(bare):
+    given = unicodedata.normalize("NFKC", text).strip()
+    bare = _DRESS.sub("", given).removesuffix("%")
+    if _GROUPED_WRONG.search(bare) or _SPACED_WRONG.search(given):
         return None
     bare = bare.replace(",", "")
     negative = bool(_SIGNS.match(bare)) or (bare.startswith("(") and bare.endswith(")"))

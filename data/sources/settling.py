@@ -34,8 +34,11 @@ class Settled:
     rejects: list[pa.Table] = field(default_factory=list)
     unchanged: dict[Table, int] = field(default_factory=dict)
     """Flat rows that say what the store knows already."""
+    rejected_leads: list[pa.Table] = field(default_factory=list)
 
     def reject(self, table: Table, rows: pa.Table, column: str, reason: str) -> None:
+        if rows.num_rows and table == tables.LEADS:
+            self.rejected_leads.append(rows)
         if rows.num_rows:
             values = _shown(rows.column(column))
             told = rejects.rejected(
@@ -52,12 +55,13 @@ def settle(gathered: Gathered, known: Known, *, source: str, now: int, by_row: b
     """
     out = Settled()
     leads = _leads(gathered, known, source, now, by_row, out)
+    spoilt = _places(out.rejected_leads)
     creations = Creations.of(pa.concat_tables([known.leads, stored_form(tables.LEADS, leads)]))
     for table, rows in gathered.dated.items():
         if table != tables.LEADS:
-            _add(out, table, _sound(table, rows, creations, now, by_row, out))
+            _add(out, table, _sound(table, _without(rows, spoilt), creations, now, by_row, out))
     for table, rows in gathered.flat.items():
-        sound = _sound(table, rows, creations, now, by_row, out)
+        sound = _sound(table, _without(rows, spoilt), creations, now, by_row, out)
         kept, unchanged = flat_rows_to_store(table, sound, known, now=now, by_row=by_row)
         out.unchanged[table] = unchanged
         _add(out, table, kept)
@@ -66,6 +70,19 @@ def settle(gathered: Gathered, known: Known, *, source: str, now: int, by_row: b
         out.rows[table] = single
         out.reject(table, twice, "source_id", "the same record again with other content; the first is kept")
     return out
+
+
+def _places(rows: list[pa.Table]) -> pa.Array:
+    """File and row of each, as one text."""
+    texts = [pc.binary_join_element_wise(r.column(FILE), r.column(ROW).cast(pa.string()), "\x1f") for r in rows]
+    return pa.array([t for text in texts for t in text.to_pylist()], pa.string())
+
+
+def _without(rows: pa.Table, spoilt: pa.Array) -> pa.Table:
+    """Rows but those of files' rows whose lead was rejected: they are not spoken of again."""
+    if not len(spoilt) or not rows.num_rows:
+        return rows
+    return rows.filter(pc.invert(pc.is_in(_places([rows]), value_set=spoilt)))
 
 
 def _add(out: Settled, table: Table, rows: pa.Table) -> None:

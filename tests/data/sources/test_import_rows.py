@@ -17,6 +17,16 @@ created = "created"
 """
 
 
+VISITS = """
+[[files]]
+path = "t-*.csv"
+[[files.touchpoints]]
+lead = "who"
+at = "at"
+kind = { value = "page_view" }
+"""
+
+
 def test_a_manual_example_goes_through(desk) -> None:
     desk.write(
         "leads.csv",
@@ -100,7 +110,9 @@ def test_row_time_numbers_leads_and_puts_outcomes_right_behind_their_row(desk) -
 
 def test_a_flat_outcome_is_known_a_declared_time_after_creation(desk) -> None:
     desk.write("leads.csv", "id,created,won\na,2026-01-01,1\nb,2026-01-02,0\n")
-    desk.load(LEADS + '[[files.stages]]\nstage = { column = "won", words = { 1 = "won", 0 = "lost" } }\nknown_after = "30d"\n')
+    desk.load(
+        LEADS + '[[files.stages]]\nstage = { column = "won", words = { 1 = "won", 0 = "lost" } }\nknown_after = "30d"\n'
+    )
     stages = desk.rows("stage_changes")
     assert stages[["lead_id", "stage", "occurred_at"]].values.tolist() == [
         ["a", "won", parse_instant("2026-01-01") + 30 * DAY],
@@ -234,8 +246,7 @@ title = { as = "job_title" }
 def test_a_mail_address_as_id_becomes_the_same_pseudonym_in_every_file(desk) -> None:
     desk.write("leads.csv", "id,created\nWada@x.jp,2026-04-01\n")
     desk.write("visits.csv", "who,at\nwada@x.jp,2026-04-02\n")
-    body = '[[files]]\npath = "visits.csv"\n[[files.touchpoints]]\nlead = "who"\nat = "at"\nkind = { value = "page_view" }\n'
-    desk.load(LEADS + body)
+    desk.load(LEADS + VISITS.replace("t-*.csv", "visits.csv"))
     lead = desk.rows("leads")["lead_id"].item()
     assert "@" not in lead
     assert desk.rows("touchpoints")["lead_id"].tolist() == [lead]
@@ -289,9 +300,7 @@ def test_touchpoints_without_ids_keep_equal_rows_apart_and_overlapping_files_tog
     desk.write("leads.csv", "id,created\na,2026-04-01\n")
     desk.write("t-1.csv", "who,at\na,2026-04-02 10:00\na,2026-04-02 10:00\na,2026-04-03 10:00\n")
     desk.write("t-2.csv", "who,at\na,2026-04-03 10:00\na,2026-04-04 10:00\n")
-    desk.load(
-        LEADS + '[[files]]\npath = "t-*.csv"\n[[files.touchpoints]]\nlead = "who"\nat = "at"\nkind = { value = "page_view" }\n'
-    )
+    desk.load(LEADS + VISITS)
     days = (desk.rows("touchpoints")["occurred_at"] - parse_instant("2026-04-02 10:00")) // DAY
     assert sorted(days) == [0, 0, 1, 2]
     assert desk.rows("touchpoints")["source_id"].is_unique
@@ -305,7 +314,9 @@ def test_parquet_reads_like_csv(desk, typed: bool) -> None:
         frame = frame.assign(created=["2026-04-01", "2026-04-02"], n=["1.5", ""], id=["1", "2"])
     frame.to_parquet(desk.folder / "leads.parquet")
     assert pq.ParquetFile(desk.folder / "leads.parquet").metadata.num_rows == 2
-    body = LEADS.replace(".csv", ".parquet") + '[files.columns]\nn = { type = "number" }\nkind = { type = "category" }\n'
+    body = (
+        LEADS.replace(".csv", ".parquet") + '[files.columns]\nn = { type = "number" }\nkind = { type = "category" }\n'
+    )
     desk.load(body)
     assert desk.rows("leads")["lead_id"].tolist() == ["1", "2"]
     assert desk.rows("leads")["occurred_at"].tolist() == [parse_instant("2026-04-01"), parse_instant("2026-04-02")]
@@ -315,7 +326,8 @@ def test_parquet_reads_like_csv(desk, typed: bool) -> None:
 def test_japanese_files_in_cp932_with_bom_or_not(desk) -> None:
     text = "番号,登録日,会社\n①,令和8年4月1日,㈱髙﨑\n"
     desk.write("leads.csv", text, "cp932")
-    body = '[[files]]\npath = "leads.csv"\nencoding = "cp932"\n[files.lead]\nid = "番号"\ncreated = "登録日"\naccount = "会社"\n'
+    body = '[[files]]\npath = "leads.csv"\nencoding = "cp932"\n[files.lead]\nid = "番号"\n'
+    body += 'created = "登録日"\naccount = "会社"\n'
     desk.load(body)
     assert desk.rows("leads")[["lead_id", "account_id"]].values.tolist() == [["①", "㈱髙﨑"]]
     desk.write("leads.csv", text.replace("①", "②"), "utf-8-sig")

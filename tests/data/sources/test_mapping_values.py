@@ -24,7 +24,8 @@ NINE_OH_FIVE = instant(datetime(2026, 4, 1, 9, 5, tzinfo=TOKYO))
 @pytest.mark.parametrize(
     "text",
     ["2026-04-01", "2026/4/1", "2026/04/01", "2026.4.1", "2026年4月1日", "令和8年4月1日", "R8.4.1", "R8/4/1",
-     "２０２６年４月１日", "2026年 4月 1日", "2026年4月1日(水)", "20260401", "2026-04-01 00:00", "2026-03-31T15:00:00Z"],
+     "２０２６年４月１日", "2026年 4月 1日", "2026年4月1日(水)", "20260401", "2026-04-01 00:00", 
+     "2026-03-31T15:00:00Z"],
 )  # fmt: skip
 def test_one_day_in_many_spellings(at, text: str) -> None:
     assert at(text) == [FIRST_OF_APRIL]
@@ -61,10 +62,11 @@ def test_a_declared_form_is_read_and_nothing_else(at, text: str, form: str, expe
     assert at(text, form=form) == [expected]
 
 
-@given(st.datetimes(datetime(1990, 1, 1), datetime(2060, 1, 1)), st.sampled_from(["UTC", "Asia/Tokyo", "Asia/Kolkata"]))
-def test_iso_times_agree_with_the_standard_library(moment: datetime, zone: str) -> None:
-    expected = instant(moment.replace(tzinfo=ZoneInfo(zone)))
-    assert instants(pa.array([moment.isoformat(" ")]), timezone=zone).to_pylist() == [expected]
+@given(st.integers(7_000, 32_000), st.integers(0, 86_399), st.sampled_from(["UTC", "Asia/Tokyo", "Asia/Kolkata"]))
+def test_iso_times_agree_with_the_standard_library(day: int, second: int, zone: str) -> None:
+    moment = datetime.fromtimestamp(day * 86_400 + second, tz=ZoneInfo(zone))
+    written = moment.replace(tzinfo=None).isoformat(" ")
+    assert instants(pa.array([written]), timezone=zone).to_pylist() == [instant(moment)]
 
 
 def test_a_repeated_hour_is_its_first_and_a_column_may_mix_forms(at) -> None:
@@ -77,8 +79,8 @@ def test_a_repeated_hour_is_its_first_and_a_column_may_mix_forms(at) -> None:
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_parquet_times_keep_their_meaning(unit: str) -> None:
-    naive = pa.array([datetime(2026, 4, 1, 9, 5)], pa.timestamp(unit))
-    zoned = pa.array([datetime(2026, 4, 1, 0, 5)], pa.timestamp(unit, "UTC"))
+    naive = pa.array(["2026-04-01 09:05:00"]).cast(pa.timestamp(unit))
+    zoned = pa.array(["2026-04-01 00:05:00Z"]).cast(pa.timestamp(unit, "UTC"))
     assert instants(naive, timezone="Asia/Tokyo").to_pylist() == [NINE_OH_FIVE]
     assert instants(zoned, timezone="Asia/Tokyo").to_pylist() == [NINE_OH_FIVE]
 
@@ -87,7 +89,8 @@ def test_parquet_times_keep_their_meaning(unit: str) -> None:
     ("text", "expected"),
     [
         ("12", 12), ("-1.5", -1.5), ("+3", 3), (".5", 0.5), ("1e3", 1000), ("1,234", 1234), ("1,234,567.5", 1234567.5),
-        ("¥1,200,000", 1_200_000), ("￥1200", 1200), ("1200円", 1200), ("120万円", 1_200_000), ("1億2,000万円", 120_000_000),
+        ("¥1,200,000", 1_200_000), ("￥1200", 1200), ("1200円", 1200), ("120万円", 1_200_000),
+        ("1億2,000万円", 120_000_000),
         ("1.5億", 150_000_000), ("3万5千", 35_000), ("１２３", 123), ("△5", -5), ("▲1,000円", -1000), ("(3)", -3),
         ("12.5%", 12.5), ("500名", 500), ("$1,000", 1000),
         ("1,5", None), ("12,34", None), ("1,23,456", None), ("abc", None), ("nan", None), ("inf", None), ("0x10", None),

@@ -1,0 +1,161 @@
+"""What cannot be used: rows put aside with their place and reason, files refused before anything is stored."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from data.errors import DataRefused
+
+BODY = """
+[[files]]
+path = "leads.csv"
+[files.lead]
+id = "id"
+created = "created"
+[files.columns]
+seats = { type = "number" }
+[[files.stages]]
+stage = { column = "status", words = { "won" = "won", "Lost!" = "lost" } }
+at = "closed"
+"""
+CP932 = ('path = "leads.csv"', 'path = "leads.csv"\nencoding = "cp932"')
+SOUND = "id,created,seats,status,closed\nok,2026-01-01,3,won,2026-02-01\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("b,32.13.2026,3,won,2026-02-01", [("created", "32.13.2026", "not a date such as")]),
+        (",2026-01-01,3,won,2026-02-01", [("id", "", "no lead id")]),
+        ("b,,3,won,2026-02-01", [("created", "", "no occurred at")]),
+        ("b,2026-01-01,many,won,2026-02-01", [("seats", "many", "not a number such as")]),
+        ("b,2026-01-01,3,closed won,2026-02-01", [("status", "closed won", "unknown stage; translate it")]),
+        ("b,2026-01-01,3,won,soon", [("closed", "soon", "not a date")]),
+        ("b,2026-01-01,3,won,", [("closed", "", "no occurred at")]),
+        ("b,2026-01-01,3,won,2025-12-31", [("occurred_at", "1767139200000000", "before the lead was created")]),
+        ("b,2026-12-01,3,,", [("occurred_at", "1796083200000000", "a time after this import")]),
+        ("b,2026-01-01,3,,2026-02-01", [("status", "", "no stage")]),
+        ("b,2026-01-01,3,won,2027-01-01", [("occurred_at", "1798761600000000", "a time after this import")]),
+        ("ok,2026-01-05,4,won,2026-02-05", [("lead_id", "ok", "the same lead id again with other content")]),
+        ("b,2026-01-01,3,won,2026-02-01,extra", [("", "", "6 fields where the header has 5")]),
+        ("b,2026-01-01", [("", "", "2 fields where the header has 5")]),
+    ],
+)  # fmt: skip
+def test_a_bad_row_is_put_aside_with_its_place_and_reason(desk, line: str, expected: list) -> None:
+    desk.write("leads.csv", SOUND + line + "\n")
+    desk.load(BODY)
+    told = desk.rejected()
+    assert {(file, row) for file, row, *_ in told} == {("leads.csv", 2)}
+    assert sorted((c, v) for _, _, c, v, _ in told) == sorted((c, v) for c, v, _ in expected)
+    for _, _, column, value, reason in told:
+        assert any(c == column and v == value and reason.startswith(said) for c, v, said in expected), reason
+    assert "ok" in desk.rows("leads")["lead_id"].tolist()
+    assert desk.rows("stage_changes").query("lead_id == 'ok'")["stage"].tolist() == ["won"]
+
+
+def test_the_same_row_twice_is_no_mistake(desk) -> None:
+    desk.write("leads.csv", SOUND + SOUND.splitlines()[1] + "\n")
+    desk.load(BODY)
+    assert desk.rejected() == []
+    assert [len(desk.rows(t)) for t in ("leads", "stage_changes", "lead_attributes")] == [1, 1, 1]
+
+
+def test_a_lead_won_before_it_was_registered_may_count_from_its_creation(desk) -> None:
+    desk.write("leads.csv", "id,created,seats,status,closed\na,2026-01-10,1,won,2026-01-01\n")
+    desk.load(BODY + 'before_creation = "at_creation"\n')
+    lead, stage = desk.rows("leads").iloc[0], desk.rows("stage_changes").iloc[0]
+    assert stage["occurred_at"] == stage["recorded_at"] == lead["occurred_at"]
+
+
+def test_touchpoints_of_nobody_and_of_unknown_kind(desk) -> None:
+    desk.write("leads.csv", SOUND)
+    desk.write(
+        "t.csv",
+        "who,at,what,by\nok,2026-01-02,page_view,lead\nx,2026-01-02,call,lead\nok,2026-01-02,fax,lead\nok,2026-01-02,call,dog\n",
+    )
+    desk.load(
+        BODY
+        + '[[files]]\npath = "t.csv"\n[[files.touchpoints]]\nlead = "who"\nat = "at"\nkind = "what"\nactor = "by"\n'
+    )
+    assert sorted((row, value, reason[:13]) for _, row, _, value, reason in desk.rejected()) == [
+        (2, "x", "no such lead "),
+        (3, "fax", "unknown kind;"),
+        (4, "dog", "unknown actor"),
+    ]
+    assert desk.rows("touchpoints")["kind"].tolist() == ["page_view"]
+
+
+def test_one_id_with_two_contents(desk) -> None:
+    desk.write("leads.csv", SOUND)
+    desk.write("t.csv", "n,who,at\n1,ok,2026-01-02\n1,ok,2026-01-03\n1,ok,2026-01-02\n")
+    body = '[[files]]\npath = "t.csv"\n[[files.touchpoints]]\nid = "n"\nlead = "who"\nat = "at"\n'
+    body += 'kind = { value = "call" }\n'
+    desk.load(BODY + body)
+    assert [(row, value, reason[:26]) for _, row, _, value, reason in desk.rejected()] == [
+        (2, "1", "the same record again with")
+    ]
+
+
+def test_contact_data_are_masked_among_the_rejected(desk) -> None:
+    desk.write(
+        "leads.csv",
+        "id,created,seats\na,2026-01-01,wada@seiran.co.jp\nb,2026-01-01,+81 3 0442 5373\n=1+2,2026-13-01,3\n",
+    )
+    desk.load(BODY.split("[[files.stages]]", maxsplit=1)[0])
+    assert sorted(value for *_, value, _ in desk.rejected()) == ["2026-13-01", "•••", "•••"]
+    text = desk.results[-1].rejected_file.read_text(encoding="utf-8")
+    assert "wada" not in text
+    assert "0442" not in text
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "change", "said"),
+    [
+        ("", "utf-8", None, "leads.csv: received an empty file; expected a header line"),
+        ("id,created\na,1\n", "utf-8", None, r"header: received 'id', 'created'; expected also 'closed', 'seats', 'status'"),
+        ("id;created;seats;status;closed\n", "utf-8", None, r"is the separator really ','\?"),
+        ("id,created,seats,status,closed,id\n", "utf-8", None, "'id' more than once"),
+        ("id,created,seats,status,closed\n山,2026-01-01,3,won,\n", "cp932", None, 'line 2, byte .* encoding = "cp932"'),
+        ("id,created,seats,status,closed\n山,2026-01-01,3,won,\n", "utf-8", CP932, 'valid UTF-8.*encoding = "utf-8"'),
+        ("id,created,seats,status,closed\n", "utf-16", None, 'encoding = "utf-16"'),
+        (SOUND, "utf-8", ("leads.csv", "none.csv"), "file none.csv: received no such file.*--data DIR"),
+        (SOUND, "utf-8", ('id = "id"', 'id = "ID"'), r"expected also 'ID'"),
+    ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_read_as_declared_is_refused_whole(desk, content, encoding, change, said) -> None:
+    desk.write("leads.csv", content, encoding)
+    with pytest.raises(DataRefused) as refusal:
+        desk.load(BODY.replace(*change) if change else BODY)
+    assert re.search(said, str(refusal.value), re.S), str(refusal.value)
+    assert len(desk.rows("leads")) == 0
+
+
+def test_a_compressed_file_is_refused(desk) -> None:
+    (desk.folder / "leads.csv").write_bytes(b"\x1f\x8b\x08\x00rest")
+    with pytest.raises(DataRefused, match=r"compressed.*unpack"):
+        desk.load(BODY)
+
+
+def test_a_file_that_breaks_off_its_encoding_far_down_stores_nothing(desk) -> None:
+    rows = "".join(f"{n},2026-01-01,3,won,2026-02-01\n" for n in range(200_000))
+    (desk.folder / "leads.csv").write_bytes((SOUND + rows).encode() + "山,2026-01-01,3,won,\n".encode("cp932"))
+    with pytest.raises(DataRefused, match=r"leads.csv, after row"):
+        desk.load(BODY)
+    assert len(desk.rows("leads")) == 0
+
+
+def test_a_header_without_rows_is_an_import_of_nothing(desk) -> None:
+    desk.write("leads.csv", SOUND.splitlines()[0] + "\n")
+    result = desk.load(BODY)
+    assert result.rows_read == {"leads.csv": 0}
+    assert not result.changed
+
+
+def test_quoted_newlines_do_not_shift_row_numbers(desk) -> None:
+    desk.write(
+        "leads.csv", 'id,created,seats,status,closed\n"a\nb",2026-01-01,3,won,2026-02-01\nc,no,3,won,2026-02-01\n'
+    )
+    desk.load(BODY)
+    assert [(row, value) for _, row, _, value, _ in desk.rejected()] == [(2, "no")]
