@@ -21,6 +21,11 @@ from features.selection import Selection, denominator, selection, selections, we
 _COLUMN = {"campaign": "campaign_id"}
 
 
+@ibis.udf.agg.builtin(name="bit_or")
+def _bit_or(bits: int) -> int:  # type: ignore[empty-body]
+    """The engine's own; Ibis knows it on DuckDB but not on Spark, which has it too."""
+
+
 class _Metrics:
     """The conditional aggregates asked for, each once however many features share it."""
 
@@ -115,8 +120,9 @@ def _days_since_first(d: Declaration, m: _Metrics) -> Value:
 
 def _decayed_sum(d: Declaration, m: _Metrics) -> Value:
     hours = half_life_hours(d.half_life_days or 0)
-    power = ibis.literal(2.0).pow(-(m.pairs.age // HOUR) / float(hours))
-    millionths = (power * float(MILLION) + ROUNDING).floor().cast("int64")
+    # Whole numbers only under the division: Spark takes 168.0 for a decimal and rounds to six digits.
+    power = ibis.literal(2.0).pow((-(m.pairs.age // HOUR)).cast("float64") / hours)
+    millionths = (power * MILLION + ROUNDING).floor().cast("int64")
     where = m.where(selection(d), window(d))
     name = m.name(("decay", hours, selection(d), window(d)), lambda: millionths.sum(where=where))
     return _[name].cast("int64").fill_null(0) / MILLION
@@ -135,17 +141,19 @@ def _active_weeks(d: Declaration, m: _Metrics) -> Value:
     """Weeks as bits of one integer, the week of as_of lowest; the run is the low bits without a gap."""
     weeks = weeks_of(d)
     back = m.pairs.as_of_week - m.pairs.week
-    where = m.where(selection(d), None) & (back >= 0) & (back <= weeks)
-    # An engine shifts before it filters: a year-old touchpoint must not be shifted out of the integer.
-    bit = ibis.literal(1, "int64") << back.clip(lower=0, upper=weeks)
-    bits = _[m.name(("weeks", selection(d), weeks), lambda: bit.bit_or(where=where))].fill_null(0)
-    run = sum((_ends_in_ones(bits, n) | _ends_in_ones(bits // 2, n)).cast("int64") for n in range(1, weeks + 1))
+    where = m.where(selection(d), None) & back.between(0, weeks)
+    # A power and not a shift: a shift of 1 by 40 is 64 bits wide on one engine and 32 on another. Clipped, for an
+    # engine computes before it filters: a touchpoint ten years old must not overflow the integer.
+    bit = ibis.literal(2.0).pow(back.clip(lower=0, upper=weeks)).cast("int64")
+    own_bit = ibis.ifelse(where, bit, ibis.null("int64"))
+    bits = _[m.name(("weeks", selection(d), weeks), lambda: _bit_or(own_bit))].fill_null(0)
+    runs = [2**n - 1 for n in range(1, weeks + 1)]
+    run = sum((_has(bits, ones) | _has(bits, 2 * ones)).cast("int64") for ones in runs)
     return run.cast("float64")
 
 
-def _ends_in_ones(bits: Value, count: int) -> Value:
-    ones = 2**count - 1
-    return (bits & ones) == ones
+def _has(bits: Value, wanted: int) -> Value:
+    return (bits & wanted) == wanted
 
 
 def _touch(d: Declaration, m: _Metrics) -> Value:

@@ -142,8 +142,8 @@ def _existence_evidence(filled: Filled, later: bool) -> list[str]:
     found = []
     if only_with_outcome(filled):
         found.append(
-            f"exists only with the outcome: {filled.outcomes_with_value:,} of {filled.with_value:,} leads that have it, "
-            f"against {filled.outcomes:,} of {filled.leads:,} leads in all"
+            f"exists only with the outcome: {filled.outcomes_with_value:,} of {filled.with_value:,} leads that have it "
+            f"reached it, against {filled.outcomes:,} of {filled.leads:,} leads in all"
         )
     if only_without_outcome(filled):
         found.append(
@@ -153,7 +153,8 @@ def _existence_evidence(filled: Filled, later: bool) -> list[str]:
     # A column known from its import on is later than every outcome before the import, and harmless.
     if filled_late(filled) and not later:
         found.append(
-            f"first filled at or after the outcome for {filled.after:,} of {filled.outcomes_with_value:,} leads with both"
+            f"first filled at or after the outcome for {filled.after:,} of {filled.outcomes_with_value:,} leads that "
+            "have both"
         )
     return found
 

@@ -9,6 +9,7 @@ leads of one outcome have was written because of that outcome. The third,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ Integers = npt.NDArray[np.int64]
 
 BLOCKS = 5
 FIRST_BLOCK = 0.4
-"""The oldest two fifths of the rows are only learned from; the rest are predicted in BLOCKS blocks, each from its past."""
+"""The oldest two fifths of the rows are only learned from; the rest are predicted block by block, each from its past."""
 LEAST_OUTCOMES = 20
 """In what is learned from and in each block; likewise of the rest."""
 BINS = 20
@@ -47,7 +48,7 @@ def forward_strength(values: npt.NDArray[Any], label: Floats, at: Integers, know
     values, label, at = values[order], label[order], at[order]
     edges = (len(at) * np.linspace(FIRST_BLOCK, 1.0, BLOCKS + 1)).astype(int)
     found, rows, outcomes = [], 0, 0
-    for start, end in zip(edges[:-1], edges[1:], strict=True):
+    for start, end in pairwise(edges):
         past = slice(0, int(np.searchsorted(at, at[start] - known_after, side="right"))) if start < end else slice(0)
         if not (_enough(label[past]) and _enough(label[start:end])):
             continue

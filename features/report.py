@@ -36,7 +36,7 @@ def show_verdicts(screen: Console, verdicts: Sequence[Verdict]) -> None:
             table.add_row(_coloured(verdict.level), verdict.target, escape(verdict.subject), escape(evidence))
     if table.row_count:
         screen.print(table)
-    counts = Counter(verdict.level for verdict in verdicts)
+    counts: Counter[str] = Counter(verdict.level for verdict in verdicts)
     screen.print(", ".join(f"{counts[level]} {word}" for level, word in _WORDS.items()))
 
 

@@ -38,6 +38,7 @@ AGES = (
     90 * DAY,
     365 * DAY,
     365 * DAY + 1,
+    3_650 * DAY,
 )
 KINDS = (
     "page_view",
