@@ -15,7 +15,7 @@ import pandas as pd
 
 from data.times import WEEK
 
-MOST_ROWS = 150_000
+MOST_ROWS = 80_000
 """Beyond this, later rows are sampled: at weekly steps they are nearly copies of each other."""
 MOST_CYCLES = 300_000
 """Beyond this, whole cycles are sampled."""
