@@ -40,12 +40,23 @@ def simulate(
     continuations: Annotated[
         int, typer.Option(min=1, help="Continuations a sampled row, from which its true probability is counted.")
     ] = 1_000,
+    end: Annotated[
+        str, typer.Option(help="The midnight in Japan at which history ends; default: the simulator's own.")
+    ] = "",
 ) -> None:
     """Write a company's simulated history, a mapping to import it, and the true probabilities in a folder apart."""
     from data.simulator.write import simulate_to
 
     with _bar() as bar:
-        simulate_to(out, leads=leads, seed=seed, format=format_.value, continuations=continuations, progress=_told(bar))
+        simulate_to(
+            out,
+            leads=leads,
+            seed=seed,
+            format=format_.value,
+            continuations=continuations,
+            end=end,
+            progress=_told(bar),
+        )
     _screen.print(f"written to {out}. Next: [bold]leadscore import {out / 'mapping.toml'}[/bold]")
 
 
@@ -84,6 +95,15 @@ def import_(
     with Store.open(context.obj) as store, _bar() as bar:
         result = import_mapping(read, store, context.obj, now=now(), progress=_told(bar))
     _show(result)
+
+
+@app.command()
+def migrate(context: typer.Context) -> None:
+    """Bring an older store up to date with this release; an up-to-date one is left alone."""
+    from data.store.operational import migrate as migrated
+
+    before, after = migrated(context.obj)
+    _screen.print("the store is up to date" if before == after else f"the store went from {before} to {after}")
 
 
 def _show(result: ImportResult) -> None:
