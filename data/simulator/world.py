@@ -136,7 +136,7 @@ class Behaviour:
     ad_click: float = 0.05
     inquiry: tuple[float, ...] = (0.020, 0.05, 0.06, 0.06, 0.0)
     seminar: float = 0.035
-    mail_sent: tuple[float, ...] = (0.24, 0.22, 0.16, 0.12, 0.0)
+    mail_sent: tuple[float, ...] = (0.28, 0.24, 0.16, 0.12, 0.0)
     """Chance of a mail on a business day, while the lead may be mailed."""
     mail_opened: float = 0.17
     mail_opened_interest: float = 0.025
