@@ -13,16 +13,15 @@ from typing import Any
 
 import ibis
 import numpy as np
-import pandas as pd
 
-from data.errors import DataRefused, ModelRefused, UsageError
+from data.errors import DataRefused, UsageError
 from data.home import Home
 from data.store.deployments import Deployment
 from data.store.operational import Store
 from data.store.snapshots import take_snapshot
 from data.times import WEEK
 from monitoring.evidence import PROBABILITY
-from monitoring.gathering import Progress, Watch, open_watch
+from monitoring.gathering import Progress, Watch, open_watch, target_name
 from monitoring.operating import PANEL_ROWS, PANEL_SPAN, handovers_by_week, panel_crossings
 from monitoring.population import Population, watched
 from monitoring.run import latest_instant
@@ -65,7 +64,7 @@ class Retuning:
 def retuned(
     home: Home,
     *,
-    target: str,
+    target: str | None,
     capacity: float | None,
     as_of: int | None,
     apply: bool,
@@ -74,31 +73,26 @@ def retuned(
 ) -> Retuning:
     """Chooses the threshold anew; with `apply` puts it in force at `now` and keeps a row of the run.
 
-    Raises NotFound (no champion), ModelRefused (unproven), DataRefused (no
-    recent lead, clock backwards, another schema), UsageError.
+    Raises NotFound (no champion), DataRefused (no recent lead, clock backwards,
+    another schema), UsageError.
     """
     if capacity is not None and not capacity > 0:
-        raise UsageError("--capacity", capacity, expected="a number of leads a week above 0")
+        raise UsageError(
+            "--capacity", capacity, expected="a number above 0: leads a week; in row time, of each hundred"
+        )
     with Store.open(home) as store:
         progress("snapshot of the history")
         snapshot = take_snapshot(store, home, now=now)
-        watch = open_watch(home, store, snapshot, target)
+        watch = open_watch(home, store, snapshot, target_name(snapshot.company, target))
         at = as_of if as_of is not None else latest_instant(snapshot, now)
         window = window_at(None, as_of=at, trained_as_of=watch.bundle.as_of, company=snapshot.company)
         progress("recent leads, scored")
-        anchor = threshold_a_week_ago(store.deployments(target), store, watch.deployment, now)
+        anchor = threshold_a_week_ago(store.deployments(watch.bundle.target), store, watch.deployment, now)
         retuning = _proposed(watch, window, capacity, anchor)
         return _put_in_force(store, watch, retuning, now) if apply and retuning.changes else retuning
 
 
 def _proposed(watch: Watch, window: Window, capacity: float | None, anchor: float) -> Retuning:
-    if not watch.bundle.proven:
-        raise ModelRefused(
-            f"retune {watch.bundle.target}",
-            "an unproven scorer, which gives no probability",
-            expected="a proven champion",
-            remedy="train again when more outcomes are known",
-        )
     population = Population(watch.snapshot, ibis.duckdb.connect(), window, watch.bundle.target_definition)
     if window.row_time:
         return _by_share(watch, population, window, capacity, anchor)
@@ -109,18 +103,18 @@ def _by_capacity(
     watch: Watch, population: Population, window: Window, capacity: float | None, anchor: float
 ) -> Retuning:
     rows, share = population.panel(window.end - PANEL_SPAN, window.end, most=PANEL_ROWS)
-    open_now = population.rows(window.instants())
-    frames = watched(population, {"panel": rows, "open": open_now}, watch.bundle)
-    found = panel_crossings(frames["panel"], until=window.end, share=share)
+    panel = watched(population, {"panel": rows}, watch.bundle)["panel"]
+    found = panel_crossings(panel, until=window.end, share=share)
     if not len(found.probability):
         raise _nothing_recent(window, watch)
     chosen = choose_policy(
         found,
         target=watch.bundle.target,
-        capacity=capacity or watch.policy.capacity_per_week or _arrivals(found) * DEFAULT_SHARE,
-        mean_probability=_mean_probability(frames["open"]),
+        capacity=capacity or watch.policy.capacity_per_week or _usual_capacity(found),
+        mean_probability=float(panel[PROBABILITY].mean()),
         mean_amount=watch.policy.mean_amount,
         as_of=window.end,
+        proven=watch.bundle.proven,
     )
     new = _at_threshold(chosen, capped(chosen.threshold, anchor), found)
     return Retuning(
@@ -134,17 +128,16 @@ def _by_capacity(
 
 
 def _by_share(watch: Watch, population: Population, window: Window, capacity: float | None, anchor: float) -> Retuning:
-    if capacity is not None:
-        raise UsageError("--capacity", capacity, expected="no capacity a week: these data have no dates")
     rows = watched(population, {"open": population.rows(window.instants())}, watch.bundle)["open"]
     if rows.empty:
         raise _nothing_recent(window, watch)
     chosen = choose_share(
         rows[PROBABILITY].to_numpy(dtype=float),
         target=watch.bundle.target,
-        share=DEFAULT_SHARE,
+        share=DEFAULT_SHARE if capacity is None else min(capacity / 100, 1.0),
         mean_amount=watch.policy.mean_amount,
         as_of=window.end,
+        proven=watch.bundle.proven,
     )
     threshold = capped(chosen.threshold, anchor)
     new = replace(chosen, threshold=threshold, cut_a=threshold, cut_b=min(chosen.cut_b, threshold))
@@ -160,13 +153,10 @@ def _nothing_recent(window: Window, watch: Watch) -> DataRefused:
     )
 
 
-def _arrivals(found: Crossings) -> float:
-    """Leads that arrive in an average recent week."""
-    return float((found.before < 0).sum() * found.scale / found.weeks)
+def _usual_capacity(found: Crossings) -> float:
+    from training.pipeline import default_capacity  # loads much, and a policy without a capacity is rare
 
-
-def _mean_probability(rows: pd.DataFrame) -> float:
-    return float(rows[PROBABILITY].mean()) if len(rows) else 0.0
+    return default_capacity(found.before, found.scale)
 
 
 def _a_week(found: Crossings, threshold: float) -> float:

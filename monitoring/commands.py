@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from data.home import Home
     from monitoring.action import Retuning
 
-app = typer.Typer()
-console = Console(highlight=False)
+app = typer.Typer(no_args_is_help=True)
+_screen = Console(highlight=False)
+_messages = Console(stderr=True, highlight=False)
 
 
 class Lang(StrEnum):
@@ -24,7 +25,7 @@ class Lang(StrEnum):
     en = "en"
 
 
-Target = Annotated[str, typer.Option(help="Target whose champion is meant.")]
+Target = Annotated[str | None, typer.Option(help="Outcome whose champion is meant; default won, or the only target.")]
 AsOf = Annotated[
     str | None,
     typer.Option(
@@ -42,7 +43,7 @@ def monitor(
         typer.Option(help="Whole weeks, such as 7d (default) or 28d; row:N (default row:2000) for data without dates."),
     ] = None,
     as_of: AsOf = None,
-    target: Target = "won",
+    target: Target = None,
     lang: Language = Lang.en,
 ) -> None:
     """Has the world changed? A window of recent leads against the champion's training slice, and what to do about it.
@@ -54,7 +55,7 @@ def monitor(
     from monitoring.run import monitored
 
     home: Home = ctx.obj
-    with console.status("monitor") as status:
+    with _messages.status("monitor") as status:
         found = monitored(
             home,
             target=target,
@@ -64,22 +65,23 @@ def monitor(
             progress=lambda step: status.update(f"monitor: {step}"),
         )
     for line in three_lines(found, lang.value):
-        console.print(line, markup=False, soft_wrap=True)
-    console.print(table(found, lang.value))
+        _screen.print(line, markup=False, soft_wrap=True)
+    _screen.print(table(found, lang.value))
     for reason in (*found["decision"]["noted"], *found["decision"]["silent"]):
-        console.print(f"· {reason[lang.value]}", style="dim", markup=False)
+        _screen.print(f"· {reason[lang.value]}", style="dim", markup=False)
     page = home.reports / found["page"]
-    console.print(f"{page}\n{page.with_suffix('.json')}", markup=False, soft_wrap=True)
+    _screen.print(f"{page}\n{page.with_suffix('.json')}", markup=False, soft_wrap=True)
 
 
 @app.command()
 def retune(
     ctx: typer.Context,
     capacity: Annotated[
-        float | None, typer.Option(help="Leads a week sales can take; default: that of the policy in force.")
+        float | None,
+        typer.Option(help="Leads a week sales can take (in row time, of each hundred); default as in force."),
     ] = None,
     as_of: AsOf = None,
-    target: Target = "won",
+    target: Target = None,
     apply: Annotated[
         bool, typer.Option("--apply/--dry-run", help="Put the new policy in force, or only show it.")
     ] = True,
@@ -93,7 +95,7 @@ def retune(
     from monitoring.action import retuned
 
     home: Home = ctx.obj
-    with console.status("retune") as status:
+    with _messages.status("retune") as status:
         done = retuned(
             home,
             target=target,
@@ -104,7 +106,7 @@ def retune(
             progress=lambda step: status.update(f"retune: {step}"),
         )
     for line in _retune_lines(done, lang, applied=apply):
-        console.print(line, markup=False, soft_wrap=True)
+        _screen.print(line, markup=False, soft_wrap=True)
 
 
 def _instant(home: Home, text: str | None) -> int | None:

@@ -43,6 +43,12 @@ class Watch:
     snapshot: Snapshot
 
 
+def target_name(company: Company, asked: str | None) -> str:
+    """The target asked for, else won, else the company's only one. Raises UsageError."""
+    names = [target.name for target in company.targets]
+    return company.target(asked or ("won" if "won" in names or len(names) != 1 else names[0])).name
+
+
 def open_watch(home: Home, store: Store, snapshot: Snapshot, target: str) -> Watch:
     """The champion of a target with its policy. Raises NotFound, ModelRefused, DataRefused (another schema)."""
     history = [row for row in store.deployments(target) if row.role == "champion"]
@@ -151,8 +157,6 @@ def _rows(watch: Watch, window: Window, now: Population) -> tuple[dict[str, pd.D
         "matured": _since_training(now.rows(matured[: window.weeks]), watch),
         "matured_before": _since_training(now.rows(matured[window.weeks :]), watch),
     }
-    if window.row_time or not watch.bundle.proven:
-        return parts | {"panel": now.rows([])}, 1.0
     parts["panel"], share = now.panel(window.end - PANEL_SPAN, window.end, most=PANEL_ROWS)
     return parts, share
 
@@ -193,7 +197,7 @@ def _drift(
     from monitoring.drift import Columns, drift_result
 
     numbers = [d.name for d in watch.bundle.declarations if not d.is_category]
-    numbers += [PROBABILITY] if watch.bundle.proven else []
+    numbers += [PROBABILITY]
     categories = [d.name for d in watch.bundle.declarations if d.is_category]
     columns = Columns(tuple(numbers), tuple(categories))
     result = drift_result(frame, reference, columns, as_of=window.end, page=page)
@@ -202,7 +206,7 @@ def _drift(
 
 
 def _operating(watch: Watch, window: Window, panel: pd.DataFrame, share: float) -> OperatingPoint | None:
-    """None in row time and while the champion is unproven: there is nothing to count."""
+    """None in row time, which has no weeks, and where the weeks hold no lead."""
     if panel.empty:
         return None
     found = panel_crossings(panel, until=window.end, share=share)
@@ -213,7 +217,7 @@ def _moved(frame: pd.DataFrame, other: pd.DataFrame, reference: pd.DataFrame, wi
     """The probabilities of two small frames against each other; ordinary weeks are those of the reference."""
     from monitoring.drift import Columns, drift_result
 
-    if frame.empty or other.empty or frame[PROBABILITY].isna().all():
+    if frame.empty or other.empty:
         return None
     result = drift_result(frame, other, Columns((PROBABILITY,), ()), as_of=window.end)
     stationary = stationary_psi(reference, frame, (), (PROBABILITY,), weeks=window.weeks)

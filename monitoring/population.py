@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from ibis.backends.duckdb import Backend as DuckDB
 from ibis.expr.types import Table
+from scipy.special import expit
 
 from data.company import Target
 from data.store.snapshots import Snapshot
@@ -128,7 +129,7 @@ def _ordered(rows: pd.DataFrame) -> pd.DataFrame:
 def watched(population: Population, parts: Mapping[str, pd.DataFrame], bundle: Bundle) -> dict[str, pd.DataFrame]:
     """Each part's rows with the bundle's features and its probability, in the part's own order.
 
-    Features are float64 or text; `probability` is NaN while the scorer is unproven.
+    Features are float64 or text; `probability` is what `scored` says.
     """
     together = pd.concat([rows[list(ROW_COLUMNS)] for rows in parts.values()]).drop_duplicates(KEYS)
     if together.empty:
@@ -145,11 +146,15 @@ def _without_features(rows: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
 
 
 def scored(frame: pd.DataFrame, bundle: Bundle) -> pd.DataFrame:
-    """The frame with the bundle's probability, replacing one that is there."""
+    """The frame with the bundle's probability, replacing one that is there.
+
+    While the scorer is unproven: the same map of its margin, on which its
+    policy rests, without the claim of a probability.
+    """
     if frame.empty:
         return frame.assign(**{PROBABILITY: pd.Series(dtype=float)})
     columns = {d.name: _values(frame[d.name], category=d.is_category) for d in bundle.declarations}
-    return frame.assign(**{PROBABILITY: bundle.score_columns(columns, threads=2).probability})
+    return frame.assign(**{PROBABILITY: expit(bundle.score_columns(columns, threads=2).margin)})
 
 
 def _values(column: pd.Series, *, category: bool) -> np.ndarray | list[float | str | None]:

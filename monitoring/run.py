@@ -13,7 +13,7 @@ from data.store.operational import Store
 from data.store.snapshots import Snapshot, take_snapshot
 from data.times import ROW_STEP
 from monitoring.decision import decide
-from monitoring.gathering import Progress, Watch, gather, open_watch
+from monitoring.gathering import Progress, Watch, gather, open_watch, target_name
 from monitoring.report import document, run_id, write_document
 from monitoring.window import Window, window_at
 
@@ -21,13 +21,13 @@ KIND = "monitor"
 
 
 def monitored(
-    home: Home, *, target: str, window: str | None, as_of: int | None, now: int, progress: Progress
+    home: Home, *, target: str | None, window: str | None, as_of: int | None, now: int, progress: Progress
 ) -> dict[str, Any]:
     """The report's document, new or as it was found before. Raises what `open_watch`, `window_at`, `gather` raise."""
     with Store.open(home) as store:
         progress("snapshot of the history")
         snapshot = take_snapshot(store, home, now=now)
-        watch = open_watch(home, store, snapshot, target)
+        watch = open_watch(home, store, snapshot, target_name(snapshot.company, target))
         at = as_of if as_of is not None else latest_instant(snapshot, now)
         asked = window_at(window, as_of=at, trained_as_of=watch.bundle.as_of, company=snapshot.company)
         there = _found_before(store, watch, asked)
