@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from data.doctor import Finding, Ward, percent
 
@@ -27,13 +28,17 @@ def findings(ward: Ward) -> list[Finding]:
 def signatures(ward: Ward) -> pd.Series:
     """A number a lead, in the order of `leads`: equal for one account and equal attributes at creation."""
     values = ward.first_values
-    marks = pd.util.hash_array(values["value"].to_numpy(dtype=object)) * (
-        pd.util.hash_array(values["name"].to_numpy(dtype=object)) | np.uint64(1)
-    )
+    marks = _hashes(values["value"]) * (_hashes(values["name"]) | np.uint64(1))
     # A sum does not depend on the order of the attributes; wrapping around is harmless.
     by_lead = pd.Series(marks).groupby(values["lead_id"].to_numpy()).sum()
-    accounts = pd.util.hash_array(ward.leads["account_id"].fillna("").to_numpy(dtype=object))
+    accounts = _hashes(ward.leads["account_id"].fillna(""))
     return ward.leads["lead_id"].map(by_lead).fillna(0).astype("uint64") + accounts
+
+
+def _hashes(texts: pd.Series) -> NDArray[np.uint64]:
+    """Each different text is hashed once."""
+    places, different = pd.factorize(texts)
+    return pd.util.hash_array(np.asarray(different, dtype=object))[places]
 
 
 def _repeated(ward: Ward) -> Iterator[Finding]:

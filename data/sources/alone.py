@@ -15,6 +15,7 @@ EARLIER = 0.7
 """Share of rows, in order of time, that teach."""
 GROUPS = 20
 SMOOTHING = 20.0
+MISSING = -1
 FEWEST = 10
 """Outcomes of either kind that must be in both parts."""
 
@@ -36,15 +37,16 @@ def forward_auc(values: pd.Series, won: Flags) -> float | None:
     return auc(pd.Series(groups[cut:]).map(share).fillna(mean).to_numpy(), won[cut:])
 
 
-def grouped(values: pd.Series, cut: int) -> NDArray[np.object_]:
-    """A group a row, learnt from the rows before `cut`; "" for missing."""
-    figures = pd.to_numeric(values, errors="coerce")
-    numeric = bool(values.notna().any()) and bool(figures.notna().sum() >= 0.95 * values.notna().sum())
-    if not numeric or values.nunique() <= GROUPS:
-        return values.astype(object).where(values.notna(), "").astype(str).to_numpy()
-    edges = np.unique(figures[:cut].dropna().quantile(np.linspace(0, 1, GROUPS + 1)[1:-1]))
-    places = np.searchsorted(edges, figures.to_numpy())
-    return np.where(figures.isna(), "", places.astype(str))
+def grouped(values: pd.Series, cut: int) -> NDArray[np.int64]:
+    """A group a row, learnt from the rows before `cut`; MISSING for missing."""
+    places, different = pd.factorize(values)
+    read = pd.to_numeric(pd.Series(different), errors="coerce").to_numpy("float64")
+    if len(different) <= GROUPS or np.isfinite(read).mean() < 0.95:
+        return places
+    figures = np.append(read, np.nan)[places]
+    earlier = figures[:cut][np.isfinite(figures[:cut])]
+    edges = np.unique(np.quantile(earlier, np.linspace(0, 1, GROUPS + 1)[1:-1])) if len(earlier) else np.array([])
+    return np.where(np.isfinite(figures), np.searchsorted(edges, figures), MISSING)
 
 
 def auc(score: NDArray[np.float64], won: Flags) -> float:

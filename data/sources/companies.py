@@ -46,7 +46,7 @@ def all_declared(store: Store) -> list[Declared]:
     return list(newest.values())
 
 
-def merged_company(store: Store, mapping: Mapping, now: int) -> Company:
+def merged_company(store: Store, mapping: Mapping) -> Company:
     """What the company is with this mapping's word. Raises DataRefused where mappings contradict each other."""
     own = Declared.by(mapping)
     others = [d for d in all_declared(store) if (d.source, d.mapping) != (own.source, own.mapping)]

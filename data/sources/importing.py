@@ -60,7 +60,7 @@ def import_mapping(mapping: Mapping, store: Store, home: Home, *, now: int, prog
     Importing the same again changes nothing. Raises DataRefused for files that
     cannot be read as declared, or a company that contradicts another mapping.
     """
-    company = merged_company(store, mapping, now)
+    company, folder = merged_company(store, mapping), import_folder(home, now)
     gathered = with_derived(gather(mapping, now, progress))
     known = known_to(store, mapping.source)
     settled = settle(gathered, known, source=mapping.source, now=now, by_row=mapping.by_row)
@@ -70,9 +70,9 @@ def import_mapping(mapping: Mapping, store: Store, home: Home, *, now: int, prog
     Declared.by(mapping).keep(store, now)
     if any(done.accepted for done in appended.values()):
         progress("columns", 0)
-        write_profiles(profiles(mapping, _outcomes(company, known, settled)), mapping, import_folder(home, now))
+        write_profiles(profiles(mapping, _outcomes(company, known, settled)), mapping, folder)
     refused = rejects.together([gathered.rejects, *settled.rejects, *_conflicts(settled, appended)])
-    return _result(mapping, company, gathered, settled, appended, refused, _written(refused, home, now))
+    return _result(mapping, company, gathered, settled, appended, refused, _written(refused, folder))
 
 
 def known_to(store: Store, source: str) -> Known:
@@ -103,16 +103,17 @@ def _conflicts(settled: Settled, appended: dict[str, Appended]) -> list[pa.Table
 
 
 def import_folder(home: Home, now: int) -> Path:
-    """Where this import keeps what it found."""
-    folder = home.imports / render_instant(now).replace(":", "").replace("+0000", "Z")
-    folder.mkdir(exist_ok=True)
-    return folder
+    """Where this import keeps what it found: a name of its own, also within one instant; not made yet."""
+    name = render_instant(now).replace(":", "").replace("+0000", "Z")
+    taken = len(list(home.imports.glob(f"{name}*")))
+    return home.imports / (f"{name}-{taken + 1:03d}" if taken else name)
 
 
-def _written(refused: pa.Table, home: Home, now: int) -> Path | None:
+def _written(refused: pa.Table, folder: Path) -> Path | None:
     if not refused.num_rows:
         return None
-    path = import_folder(home, now) / "rejected.csv"
+    folder.mkdir(exist_ok=True)
+    path = folder / "rejected.csv"
     rejects.write(refused, path)
     return path
 

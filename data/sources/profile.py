@@ -164,7 +164,7 @@ def _profile(
         won=int(outcomes.won.sum()),
         declared_missing=_declared_missing(frame, missing_words),
         missing=_told(raw, outcomes),
-        spikes=_spikes(texts),
+        spikes=_spikes(texts.value_counts()),
         top=_top(counts),
         alone=forward_auc(aligned, outcomes.won),
     )
@@ -181,19 +181,19 @@ def _told(raw: pd.Series, outcomes: Outcomes) -> tuple[Told, ...]:
     return tuple(Told(str(w), int((raw == w).sum()), _mean(won[raw == w].to_numpy())) for w in sorted(words))
 
 
-def _spikes(texts: pd.Series) -> tuple[str, ...]:
-    """999 and its like: many rows hold it and no other value comes near."""
-    figures = pd.to_numeric(texts, errors="coerce")
-    if texts.empty or figures.notna().mean() < 0.9:
+def _spikes(said: pd.Series) -> tuple[str, ...]:
+    """999 and its like: many rows hold it and no other value comes near; `said` counts texts."""
+    figures = pd.to_numeric(pd.Series(said.index.astype(str)), errors="coerce").to_numpy()
+    counts = pd.Series(said.to_numpy()).groupby(figures).sum()
+    if counts.sum() < 0.9 * max(said.sum(), 1) or counts.empty:
         return ()
-    counts = figures.value_counts()
     out = []
     for value in (counts.index.max(), counts.index.min()):
         others = counts.index[counts.index != value]
         nines = value > 0 and set(f"{value:g}") == {"9"} and f"{value:g}" != "9"
         if (
             len(others)
-            and counts[value] > 0.01 * len(texts)
+            and counts[value] > 0.01 * said.sum()
             and ((nines and value > 3 * max(others.max(), 1)) or (value == -1 and others.min() >= 0))
         ):
             out.append(f"{value:g}")
@@ -220,6 +220,7 @@ def _mean(flags: np.ndarray) -> float | None:
 
 
 def write_profiles(found: list[ColumnProfile], mapping: Mapping, folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
     path = folder / FILE_NAME
     document = {"source": mapping.source, "mapping": mapping.place.name, "columns": [asdict(p) for p in found]}
     path.write_text(json.dumps(document, ensure_ascii=False, indent=1), encoding="utf-8")

@@ -175,6 +175,18 @@ def test_mappings_that_contradict_each_other_are_refused_and_store_nothing(desk,
     assert len(desk.rows("leads")) == 1
 
 
+def test_two_imports_in_one_instant_keep_what_each_found(desk) -> None:
+    desk.write("leads.csv", "id,created,plan\na,2026-04-01,pro\nb,never,pro\n")
+    body = '[[files]]\npath = "leads.csv"\n[files.lead]\nid = "id"\ncreated = "created"\n'
+    for mapping in ("one.toml", "two.toml"):
+        desk.results.clear()
+        head = f'source = "{mapping}"\nid_prefix = "{mapping}-"\n[company]\ntimezone = "UTC"\n'
+        desk.load(body, head + '[targets.won]\nstage = "won"\nhorizon = "90d"\n', mapping)
+    kept = sorted(desk.home.imports.iterdir())
+    assert len(kept) == 2
+    assert [sorted(p.name for p in folder.iterdir()) for folder in kept] == [["columns.json", "rejected.csv"]] * 2
+
+
 def test_without_any_target_there_is_nothing_to_predict(desk) -> None:
     desk.write("leads.csv", "id,created\na,2026-04-01\n")
     body = '[[files]]\npath = "leads.csv"\n[files.lead]\nid = "id"\ncreated = "created"\n'

@@ -114,7 +114,7 @@ def test_contact_data_are_masked_among_the_rejected(desk) -> None:
     ("content", "encoding", "change", "said"),
     [
         ("", "utf-8", None, "leads.csv: received an empty file; expected a header line"),
-        ("id,created\na,1\n", "utf-8", None, r"header: received 'id', 'created'; expected also 'closed', 'seats', 'status'"),
+        ("id,created\na,1\n", "utf-8", None, r"received 'id', 'created'; expected also 'closed', 'seats', 'status'"),
         ("id;created;seats;status;closed\n", "utf-8", None, r"is the separator really ','\?"),
         ("id,created,seats,status,closed,id\n", "utf-8", None, "'id' more than once"),
         ("id,created,seats,status,closed\n山,2026-01-01,3,won,\n", "cp932", None, 'line 2, byte .* encoding = "cp932"'),
