@@ -17,10 +17,12 @@ WORLD = World()
 STRONG = {"pricing_view", "download", "inquiry", "seminar", "meeting"}
 
 
-def _day(at: pd.Timestamp) -> int:
+START = pd.Timestamp(WORLD.end) - pd.Timedelta(days=WORLD.days)
+
+
+def _day(at):
     """Whole days (Japan) since the period began."""
-    start = pd.Timestamp(WORLD.end) - pd.Timedelta(days=WORLD.days)
-    return (at - start) // pd.Timedelta(days=1)
+    return (at - START) // pd.Timedelta(days=1)
 
 
 def _known(mine: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
@@ -31,7 +33,7 @@ def _state(mine: dict[str, pd.DataFrame], as_of: pd.Timestamp, today: int) -> di
     """`mine`: the lead's own rows of each table."""
     touches = _known(mine["touchpoints"], as_of)
     own = touches[(touches["actor"] == "lead") & (touches["kind"] != "email_unsubscribed")]
-    age = today - own["occurred_at"].map(_day)
+    age = today - _day(own["occurred_at"])
     steps = _known(mine["stage_changes"], as_of).sort_values("recorded_at")
     record = mine["leads"].iloc[0]
     starts = steps[steps["stage"] == "recycled"]["occurred_at"]
@@ -43,7 +45,7 @@ def _state(mine: dict[str, pd.DataFrame], as_of: pd.Timestamp, today: int) -> di
     return {
         "interest": float((0.5 ** (age / 7)).sum()),
         "intent": float((0.5 ** (age / 14))[own["kind"].isin(STRONG)].sum()),
-        "last": int(own["occurred_at"].map(_day).max()),
+        "last": int(_day(own["occurred_at"]).max()),
         "stage": STAGE_NAMES.index(stage),
         "cycle": len(starts),
         "begun": _day(starts.max() if len(starts) else record["occurred_at"]),
@@ -53,21 +55,26 @@ def _state(mine: dict[str, pd.DataFrame], as_of: pd.Timestamp, today: int) -> di
     }
 
 
+def _rows_by_lead(tables: dict[str, pd.DataFrame], leads: set[str]) -> dict[str, dict[str, pd.DataFrame]]:
+    lead_of = tables["leads"].set_index("person_id")["lead_id"]
+    consents = tables["consents"]
+    consents = consents.assign(lead_id=lead_of.loc[consents["person_id"]].to_numpy())
+    wanted = {name: tables[name] for name in ("touchpoints", "stage_changes", "leads")} | {"consents": consents}
+    wanted = {name: table[table["lead_id"].isin(leads)] for name, table in wanted.items()}
+    return {lead: {name: t[t["lead_id"] == lead] for name, t in wanted.items()} for lead in leads}
+
+
 @pytest.fixture(scope="module")
 def rebuilt(sampled) -> list[tuple[dict[str, float], dict[str, float]]]:
     """(state as the records give it, state as the simulator had it) of every sort of row."""
     lanes = sampled.rows.lanes
     as_of = States(lanes, sampled.rows.first_day, sampled.rows.second).as_of(WORLD)
     later = np.flatnonzero(lanes.cycle > 0)[:40]
-    owner = sampled.tables["leads"].set_index("person_id")["lead_id"]
-    tables = {**sampled.tables, "consents": sampled.tables["consents"].assign(
-        lead_id=lambda consents: owner.loc[consents["person_id"]].to_numpy())}  # fmt: skip
-    names = ("touchpoints", "stage_changes", "leads", "consents")
-    grouped = {name: dict(list(tables[name].groupby("lead_id"))) for name in names}
+    places = sorted({*range(0, len(lanes), max(len(lanes) // 150, 1)), *later})
+    grouped = _rows_by_lead(sampled.tables, {sampled.rows.lead_id[place].as_py() for place in places})
     pairs = []
-    for place in sorted({*range(0, len(lanes), max(len(lanes) // 150, 1)), *later}):
-        lead, today = sampled.rows.lead_id[place].as_py(), int(lanes.day[place])
-        mine = {name: grouped[name].get(lead, tables[name].iloc[:0]) for name in names}
+    for place in places:
+        mine, today = grouped[sampled.rows.lead_id[place].as_py()], int(lanes.day[place])
         found = _state(mine, pd.Timestamp(as_of[place], unit="us", tz="UTC"), today)
         pairs.append((found, {name: getattr(lanes, name)[place].item() for name in found}))
     return pairs
