@@ -10,10 +10,10 @@ from __future__ import annotations
 import gc
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from data.errors import LeadscoreError, NotFound
+from data.errors import LeadscoreError, NotFound, UsageError
 from data.home import Home
 from data.store.deployments import Deployment
 from data.store.operational import Store
@@ -33,12 +33,19 @@ def load_deployment(store: Store, home: Home, deployment: Deployment, *, verifie
     return InForce.of(deployment, Bundle.load(path), Policy.from_json(store.policy(deployment.policy_id)))
 
 
-def champions(store: Store, home: Home) -> dict[str, InForce]:
-    """Every target's champion in the order the company declares its targets. Raises NotFound when there is none."""
-    newest = [store.deployment(target) for target in _targets(store)]
-    in_force = [deployment for deployment in newest if deployment]
-    if not in_force:
+def champions(store: Store, home: Home, wanted: Sequence[str] = ()) -> dict[str, InForce]:
+    """The champion of every target, or of those wanted, in the order the company declares them.
+
+    Raises NotFound when there is none, UsageError for a target without one.
+    """
+    newest = {target: store.deployment(target) for target in _targets(store)}
+    there = {target: deployment for target, deployment in newest.items() if deployment}
+    if not there:
         raise NotFound("champion", "no deployment", expected="a promoted model", remedy="run `leadscore train`")
+    for target in wanted:
+        if target not in there:
+            raise UsageError("--target", repr(target), expected="one of: " + ", ".join(there))
+    in_force = [deployment for target, deployment in there.items() if not wanted or target in wanted]
     with ThreadPoolExecutor(2) as pool:
         loaded = pool.map(lambda deployment: load_deployment(store, home, deployment), in_force)
         return {force.bundle.target: force for force in loaded}

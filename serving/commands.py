@@ -7,7 +7,7 @@ import os
 import secrets
 import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -17,10 +17,6 @@ from data.clock import now
 from data.errors import UsageError
 from data.home import Home
 from data.times import parse_instant, render_instant
-
-if TYPE_CHECKING:
-    from data.store.operational import Store
-    from serving.answer import InForce
 
 app = typer.Typer()
 console = Console(highlight=False)
@@ -123,44 +119,29 @@ def score(
     from data.store.operational import Store
     from data.store.snapshots import take_snapshot
     from serving.batch import Run
-    from serving.population import When, open_history
+    from serving.champion import champions
+    from serving.population import History, When
     from serving.score_file import ScoreFile
-    from serving.scoring_run import Asked, run_champion
+    from serving.scoring_run import Asked, run_champions
 
     started, words = now(), _language(lang)
     home: Home = ctx.obj
     with Store.open(home) as store, Ledger.open(home) as ledger, ScoreFile(out) as file, _progress() as progress:
         step = progress.add_task("loading models and history", total=None)
-        champions = _champions(store, home, target)
+        in_force = list(champions(store, home, target or ()).values())
         snapshot = take_snapshot(store, home, now=started)
         when = When.asked(as_of, created_from, snapshot.company, started)
         run = Run(f"score-{started}-{secrets.token_hex(4)}", started, words)
         only_open = snapshot.company.time == "row" and as_of is None and created_from is None
         asked = Asked(when, run, only_open, top)
-        tables = open_history(snapshot)
-        summaries = []
-        for force in champions:
-            progress.update(step, description=f"scoring {force.bundle.target}", total=None, completed=0)
-            told = lambda done, total: progress.update(step, completed=done, total=total)  # noqa: E731
-            summaries.append(run_champion(force, tables, snapshot.company, asked, file, ledger, told))
+        told = lambda doing, done, total: progress.update(step, description=doing, completed=done, total=total)  # noqa: E731
+        summaries = run_champions(in_force, History.of(snapshot), snapshot.company, asked, file, ledger, told)
     for summary in summaries:
         unscored = f"; {summary.past_target} past the target, {summary.no_consent} without consent: no score"
         console.print(
             f"{summary.target}: {summary.rows:,} leads" + (unscored if summary.past_target + summary.no_consent else "")
         )
     console.print(f"{file.rows:,} rows in {out}")
-
-
-def _champions(store: Store, home: Home, wanted: list[str] | None) -> list[InForce]:
-    from serving.champion import champions
-
-    found = champions(store, home)
-    for name in wanted or ():
-        if name not in found:
-            raise UsageError(
-                "--target", repr(name), expected="one of: " + ", ".join(found), remedy="train and promote it first"
-            )
-    return [found[name] for name in dict.fromkeys(wanted or found)]
 
 
 def _language(text: str) -> Literal["ja", "en"]:
@@ -198,15 +179,16 @@ def explain(
     from data.store.history import lead_history
     from data.store.operational import Store
     from serving.answer import Asked, answer_lead
+    from serving.champion import champions
     from serving.intake import right_after_creation
     from serving.show import show_answer
 
     instant, words = now(), _language(lang)
     home: Home = ctx.obj
     with Store.open(home) as store, console.status("loading"):
-        champions = _champions(store, home, target)
+        in_force = list(champions(store, home, target or ()).values())
         history = lead_history(store, lead_id)
-        company, born = champions[0].bundle.company, right_after_creation(history)
+        company, born = in_force[0].bundle.company, right_after_creation(history)
         if as_of == "creation" or (as_of is None and company.time == "row"):
             at = born
         else:
@@ -218,7 +200,7 @@ def explain(
             )
         may_score = allowed_then_and_now(scoring_words(store, history.lead_id), as_of=at, now=instant)
         asked = Asked("explain", at, instant, words, all_)
-        answers = [answer_lead(force, history, asked, may_score=may_score)[0] for force in champions]
+        answers = [answer_lead(force, history, asked, may_score=may_score)[0] for force in in_force]
     for answer in answers:
         show_answer(console, history.lead_id, answer, words)
         console.print()

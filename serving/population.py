@@ -56,9 +56,8 @@ def _parsed(text: str, company: Company) -> int:
 
 @dataclass(frozen=True)
 class Population:
-    """The rows of one batch run and the leads among them that get no score for one target."""
+    """The leads of one batch run that get no score for one target."""
 
-    rows: int
     past: frozenset[str]
     objectors: dict[str, tuple[Word, ...]]
 
@@ -86,7 +85,6 @@ def population(tables: Tables, rows: ibis.Table, target: Target, company: Compan
     """Reads, once for all chunks, who of `rows` is past the target or does not allow scoring."""
     leads = tables["leads"].select("lead_id", "person_id").to_pyarrow()
     return Population(
-        rows=int(rows.count().to_pyarrow().as_py()),
         past=frozenset(_past(tables, rows, target, company).to_pyarrow()["lead_id"].to_pylist()),
         objectors=dict(words_of_objectors(tables["consents"].to_pyarrow(), leads)),
     )
@@ -102,19 +100,34 @@ def _past(tables: Tables, rows: ibis.Table, target: Target, company: Company) ->
     return joined.filter(visible & belongs(joined.reached, joined.cycle_start, joined.cycle_id != joined.lead_id))
 
 
-def feature_chunks(
-    tables: Tables, rows: ibis.Table, declarations: Sequence[Declaration], company: Company, *, size: int
-) -> Iterator[pa.Table]:
-    """The feature table of `rows` in the order of the leads' creation, at most `size` rows at a time."""
-    features = feature_table(tables, rows, declarations, company)
-    born = tables["leads"].select("lead_id", _created="occurred_at")
-    ordered = features.join(born, "lead_id").order_by("_created", "lead_id").drop("_created")
-    for batch in ordered.to_pyarrow_batches(chunk_size=size):
-        if batch.num_rows:
-            yield pa.Table.from_batches([batch])
+class FeatureRows:
+    """The feature table of one set of declarations, kept on the engine in the order of the leads' creation."""
+
+    def __init__(
+        self, history: History, rows: ibis.Table, declarations: Sequence[Declaration], company: Company
+    ) -> None:
+        features = feature_table(history.tables, rows, declarations, company)
+        born = history.tables["leads"].select("lead_id", _created="occurred_at")
+        ordered = features.join(born, "lead_id").order_by("_created", "lead_id").drop("_created")
+        # The engine keeps the order rows are inserted in, and spills to disk what memory does not hold.
+        name = ibis.util.gen_name("features")
+        self._table = history.connection.create_table(name, ordered, temp=True)
+        self.count = int(self._table.count().to_pyarrow().as_py())
+
+    def chunks(self, size: int) -> Iterator[pa.Table]:
+        """At most `size` rows at a time: lead_id, cycle_id, cycle_start, as_of, then the features."""
+        for start in range(0, self.count, size):
+            yield self._table.limit(size, offset=start).to_pyarrow()
 
 
-def open_history(snapshot: Snapshot, threads: int = 2) -> Tables:
-    """The snapshot's tables on DuckDB."""
-    connection = ibis.duckdb.connect(threads=threads)
-    return snapshot.tables(connection)
+@dataclass(frozen=True)
+class History:
+    """A snapshot's tables, open on an engine."""
+
+    connection: ibis.BaseBackend
+    tables: Tables
+
+    @staticmethod
+    def of(snapshot: Snapshot, threads: int = 2) -> History:
+        connection = ibis.duckdb.connect(threads=threads)
+        return History(connection, snapshot.tables(connection))
