@@ -37,7 +37,7 @@ from features.outcome_rows import attribute_filling, labelled_sample
 
 Level = Literal["allow", "flag", "block"]
 
-STRONG_ALONE = 0.78
+STRONG_ALONE = 0.76
 """Median forward AUC of one column from which it is flagged."""
 TELLING_GAP = 0.70
 """Likewise of whether it is missing."""
@@ -72,9 +72,11 @@ def verdicts(
 ) -> list[Verdict]:
     """A verdict on each column and feature of `wanted` for `target`, on what is known at `as_of`; worst first."""
     sample = labelled_sample(connection, tables, company, wanted, target, as_of=as_of)
-    filling = attribute_filling(connection, tables, target, as_of=as_of)
+    filling, matured = (
+        attribute_filling(connection, tables, target, as_of=as_of, matured=matured) for matured in (False, True)
+    )
     found = [
-        _verdict(subject, of_subject, company, target, sample, filling)
+        _verdict(subject, of_subject, company, target, sample, filling.get(subject), matured.get(subject))
         for subject, of_subject in _by_subject(wanted).items()
     ]
     return sorted(found, key=lambda v: (("block", "flag", "allow").index(v.level), v.subject))
@@ -121,16 +123,16 @@ def _verdict(
     company: Company,
     target: Target,
     sample: pd.DataFrame,
-    filling: dict[str, Filled],
+    filled: Filled | None,
+    matured: Filled | None,
 ) -> Verdict:
     reads_attribute = features[0].kind in ATTRIBUTE_KINDS
-    filled = filling.get(subject) if reads_attribute else None
     later = any(c.name == subject and c.known == "later" for c in company.columns)
-    blocks = _existence_evidence(filled, later) if filled else []
+    blocks = _existence_evidence(filled, matured, later) if reads_attribute and filled else []
     strength, gap = _strengths(features, target, sample)
     flags = _strength_evidence(strength, gap)
     figures = {name: s.auc for name, s in (("forward_auc", strength), ("missing_auc", gap)) if s}
-    if filled:
+    if reads_attribute and filled:
         figures |= {name: float(count) for name, count in vars(filled).items()}
     level: Level = "block" if blocks else ("flag" if flags else "allow")
     allowed = next((c.allowed_because for c in company.columns if c.name == subject), "")
@@ -138,17 +140,17 @@ def _verdict(
     return Verdict(subject, target.name, level, (*blocks, *flags), names, figures, allowed)
 
 
-def _existence_evidence(filled: Filled, later: bool) -> list[str]:
+def _existence_evidence(filled: Filled, matured: Filled | None, later: bool) -> list[str]:
     found = []
     if only_with_outcome(filled):
         found.append(
             f"exists only with the outcome: {filled.outcomes_with_value:,} of {filled.with_value:,} leads that have it "
             f"reached it, against {filled.outcomes:,} of {filled.leads:,} leads in all"
         )
-    if only_without_outcome(filled):
+    if matured and only_without_outcome(matured):
         found.append(
-            f"exists only without the outcome: {filled.outcomes_with_value:,} of {filled.with_value:,} leads that have "
-            f"it reached the outcome, against {filled.outcomes:,} of {filled.leads:,} in all"
+            f"exists only without the outcome: {matured.outcomes_with_value:,} of {matured.with_value:,} leads that have "
+            f"it reached the outcome, against {matured.outcomes:,} of {matured.leads:,} in all"
         )
     # A column known from its import on is later than every outcome before the import, and harmless.
     if filled_late(filled) and not later:

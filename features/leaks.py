@@ -20,7 +20,8 @@ Integers = npt.NDArray[np.int64]
 
 BLOCKS = 5
 FIRST_BLOCK = 0.4
-"""The oldest two fifths of the rows are only learned from; the rest are predicted block by block, each from its past."""
+"""The oldest two fifths of the rows are only learned from; the rest are predicted block by block, each from its
+past."""
 LEAST_OUTCOMES = 20
 """In what is learned from and in each block; likewise of the rest."""
 BINS = 20
@@ -113,7 +114,8 @@ class Filled:
 
 LATE_SHARE = 0.5
 EXCLUSIVE_SHARE = 0.98
-LEAST_EXPECTED = 5.0
+UNLIKELY = 1e-6
+"""Chance below which one-sidedness is no accident."""
 
 
 def filled_late(filled: Filled) -> bool:
@@ -123,13 +125,18 @@ def filled_late(filled: Filled) -> bool:
 
 
 def only_with_outcome(filled: Filled) -> bool:
-    """Whether all but a few of those with a value have the outcome, where chance would have left LEAST_EXPECTED out."""
-    expected_without = filled.with_value * (1 - filled.outcomes / max(filled.leads, 1))
+    """Whether all but a few of those with a value have the outcome, which at the base rate would be UNLIKELY."""
     exclusive = filled.outcomes_with_value >= EXCLUSIVE_SHARE * filled.with_value
-    return filled.with_value >= LEAST_OUTCOMES and expected_without >= LEAST_EXPECTED and exclusive
+    return exclusive and _all_alike(filled.outcomes, filled) < UNLIKELY
 
 
 def only_without_outcome(filled: Filled) -> bool:
-    """Whether next to none of those with a value have the outcome, where chance would have given LEAST_OUTCOMES."""
+    """Whether next to none of those with a value have the outcome, which at the base rate would be UNLIKELY."""
     expected = filled.with_value * filled.outcomes / max(filled.leads, 1)
-    return expected >= LEAST_OUTCOMES and filled.outcomes_with_value <= (1 - EXCLUSIVE_SHARE) * expected
+    exclusive = filled.outcomes_with_value <= (1 - EXCLUSIVE_SHARE) * expected
+    return exclusive and _all_alike(filled.leads - filled.outcomes, filled) < UNLIKELY
+
+
+def _all_alike(alike: int, filled: Filled) -> float:
+    """Chance that as many leads as have a value, drawn at random, were all among the `alike`."""
+    return float((alike / max(filled.leads, 1)) ** filled.with_value)

@@ -79,9 +79,14 @@ def _two_a_cycle(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([rows[first], later]).sort_values(["as_of", "lead_id"], ignore_index=True)
 
 
-def attribute_filling(connection: Backend, tables: Tables, target: Target, *, as_of: int) -> dict[str, Filled]:
-    """By attribute name: how many leads whose outcome can be known have a value, and since when."""
-    leads = _known_leads(tables, target, as_of)
+def attribute_filling(
+    connection: Backend, tables: Tables, target: Target, *, as_of: int, matured: bool
+) -> dict[str, Filled]:
+    """By attribute name: how many leads have a value, how many of those the outcome, and which came first.
+
+    Of all leads, or with `matured` of those old enough for a missing outcome to mean none.
+    """
+    leads = _leads(tables, target, as_of, as_of - target.horizon - target.recording_lag if matured else as_of)
     totals = connection.to_pandas(leads.aggregate(leads=leads.count(), outcomes=leads.reached.count())).iloc[0]
     first = ibis.union(
         _first_values(tables["lead_attributes"], leads, "lead_id", as_of),
@@ -104,14 +109,15 @@ def attribute_filling(connection: Backend, tables: Tables, target: Target, *, as
     }
 
 
-def _known_leads(tables: Tables, target: Target, as_of: int) -> Table:
-    """Leads old enough for their outcome to be known: lead_id, account_id and `reached`, null without the outcome."""
+def _leads(tables: Tables, target: Target, as_of: int, born_until: int) -> Table:
+    """Leads known at `as_of` and created by `born_until`: lead_id, account_id and `reached`, null without it."""
     changes = _reaching(tables, target, as_of)
     reached = changes.group_by("lead_id").aggregate(reached=changes.occurred_at.min())
     leads = tables["leads"].filter(
         lambda t: (
             (t.recorded_at < as_of)
-            & (t.occurred_at <= as_of - target.horizon - target.recording_lag)
+            & (t.occurred_at < as_of)
+            & (t.occurred_at <= born_until)
             & (t.occurred_at >= _first_outcome(reached, target))
         )
     )
