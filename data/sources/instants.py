@@ -21,6 +21,12 @@ from data.times import SECOND, instant
 
 ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?$"
 ISO_WITH_ZONE = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?\s?(Z|UTC|[+-]\d{2}:?\d{2})$"
+SLASHED = (
+    (r"^\d{4}/\d{1,2}/\d{1,2}$", "%Y/%m/%d"),
+    (r"^\d{4}/\d{1,2}/\d{1,2} \d{1,2}:\d{2}$", "%Y/%m/%d %H:%M"),
+    (r"^\d{4}/\d{1,2}/\d{1,2} \d{1,2}:\d{2}:\d{2}$", "%Y/%m/%d %H:%M:%S"),
+)
+"""Common enough to be read at once, not one by one."""
 ERAS = {"明治": 1867, "大正": 1911, "昭和": 1925, "平成": 1988, "令和": 2018}
 ERA_LETTERS = {"M": "明治", "T": "大正", "S": "昭和", "H": "平成", "R": "令和"}
 WORDED = re.compile(
@@ -85,6 +91,10 @@ def _without_format(values: pa.Array, timezone: str) -> pa.Array:
         found = pc.coalesce(
             found, _micros(pd.to_datetime(exact.to_pandas(), format="ISO8601", errors="coerce", utc=True))
         )
+    for pattern, form in SLASHED:
+        some = _only(pc.if_else(pc.is_null(found), values, pa.scalar(None, pa.string())), pattern)
+        if some.null_count < len(some):
+            found = pc.coalesce(found, _with_format(some, timezone, form))
     rest = pc.and_(pc.is_null(found), pc.is_valid(values))
     return pc.coalesce(found, _worded(values, rest, timezone)) if pc.any(rest).as_py() else found
 
