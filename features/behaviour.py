@@ -272,8 +272,9 @@ def _rhythm() -> tuple[Declaration, ...]:
             "active_weeks",
             "{value}週連続の反応",
             "Weeks in a row with a response: {value}",
-            ("今週の反応なし", "No response this week"),
+            ("今週・先週の反応なし", "No response this week or last"),
             window_days=182,
+            direction=1,
             unit="weeks",
         ),
         rhythm(

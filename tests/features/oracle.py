@@ -140,7 +140,7 @@ def touch_value(d, history, t, company):
 
 def millionths(hours: int, half_life_hours: float) -> int:
     exact = 1_000_000 * math.pow(2, -hours / half_life_hours)
-    return math.floor(exact) + (1 if exact - math.floor(exact) > 0.4999 else 0)
+    return math.floor(exact) + (1 if exact - math.floor(exact) > 0.5 - 1e-9 else 0)
 
 
 def cycle_value(d, history, t):
