@@ -11,12 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from data.errors import DataRefused
-from data.sources.draft_columns import columns_text, key, words_text
+from data.sources.draft_columns import columns_text, time_line, words_text
+from data.sources.draft_others import other_file
 from data.sources.encodings import guessed_encoding_of
 from data.sources.reading import Source, blocks, is_parquet, sources
-from data.sources.roles import ACCOUNT, KIND, LOST_WORD, PERSON, WON_WORD, Looked, lead_file, reference
+from data.sources.roles import ACCOUNT, LOST_WORD, PERSON, WON_WORD, Looked, lead_file, reference
 from data.sources.sections import FileSection
-from data.tables import TOUCHPOINT_KINDS
 
 SAMPLE_ROWS = 100_000
 SEPARATORS = ",;\t|"
@@ -31,7 +31,7 @@ def draft_mapping(files: Sequence[Path], relative_to: Path) -> str:
     parts = [
         _head(leads, by_row),
         _lead_file(leads, by_row, relative_to, dated_elsewhere=_has_outcomes(others, leads)),
-        *(_other_file(f, leads, relative_to) for f in others),
+        *(other_file(f, leads, list(file_lines(f, relative_to))) for f in others),
     ]
     return "\n".join(parts)
 
@@ -94,7 +94,7 @@ def _head(leads: Looked, by_row: bool) -> str:
     return "\n".join(lines)
 
 
-def _file_lines(file: Looked, relative_to: Path) -> Iterator[str]:
+def file_lines(file: Looked, relative_to: Path) -> Iterator[str]:
     path = file.path.resolve()
     inside = path.is_relative_to(relative_to.resolve())
     yield "[[files]]"
@@ -112,7 +112,7 @@ def _file_lines(file: Looked, relative_to: Path) -> Iterator[str]:
 
 
 def _lead_file(file: Looked, by_row: bool, relative_to: Path, *, dated_elsewhere: bool) -> str:
-    lines = [*_file_lines(file, relative_to), "[files.lead]"]
+    lines = [*file_lines(file, relative_to), "[files.lead]"]
     used = set()
     if file.id:
         lines.append(f"id = {json.dumps(file.id, ensure_ascii=False)}")
@@ -123,7 +123,7 @@ def _lead_file(file: Looked, by_row: bool, relative_to: Path, *, dated_elsewhere
     else:
         lines.append("# no id was found: leads are named by their row number, from 1")
     if not by_row:
-        lines.append(_time_line("created", file, file.created))
+        lines.append(time_line("created", file, file.created))
         used.add(file.created)
     used |= _references(file, used, lines)
     lines.append("")
@@ -132,15 +132,6 @@ def _lead_file(file: Looked, by_row: bool, relative_to: Path, *, dated_elsewhere
     used |= outcome
     lines.extend(columns_text(file, used, outcome_column=next(iter(outcome), "") if won else "", won=won))
     return "\n".join(lines)
-
-
-def _time_line(name: str, file: Looked, column: str) -> str:
-    guess = file.guesses[column]
-    quoted = json.dumps(column, ensure_ascii=False)
-    if not guess.format:
-        return f"{name} = {quoted}"
-    doubt = f"    # CHECK: {guess.doubt}" if guess.doubt else ""
-    return f"{name} = {{ column = {quoted}, format = {json.dumps(guess.format)} }}{doubt}"
 
 
 def _references(file: Looked, used: set[str], lines: list[str]) -> set[str]:
@@ -175,7 +166,7 @@ def _outcome_lines(file: Looked, by_row: bool, lines: list[str], *, dated_elsewh
     """({outcome column}, the word for won); without a guess, lines to fill in."""
     if file.won_date and not by_row:
         lines.append("[[files.stages]]             # CHECK: a date that is there for won leads only")
-        lines.extend(['stage = { value = "won" }', _time_line("at", file, file.won_date), ""])
+        lines.extend(['stage = { value = "won" }', time_line("at", file, file.won_date), ""])
         return {file.won_date}, ""
     if not file.outcome:
         lines.extend([] if dated_elsewhere else _outcome_to_name(by_row))
@@ -208,50 +199,3 @@ def _has_outcomes(others: Sequence[Looked], leads: Looked) -> bool:
     """Whether another file looks like dated deals: at most one row a lead, with a date."""
     found = [(f, reference(f, leads)) for f in others]
     return any(lead and f.guesses[lead].unique and f.looking("date") for f, lead in found)
-
-
-def _other_file(file: Looked, leads: Looked, relative_to: Path) -> str:
-    lines = [*_file_lines(file, relative_to)]
-    lead, at = reference(file, leads), next((g.name for g in file.looking("date") if g.filled > 0.9), "")
-    if not lead:
-        lines += ["# CHECK: no column holds ids of the lead file, so nothing is read from this one yet.", ""]
-        return "\n".join(lines)
-    rest = [n for n in file.guesses if n not in {lead, at}]
-    once = file.guesses[lead].unique
-    if at and not once:
-        lines += _touchpoint_lines(file, lead, at, rest)
-    elif at:
-        lines += _deal_lines(file, lead, at, rest)
-    else:
-        lines += ["[files.join]", f"lead = {json.dumps(lead, ensure_ascii=False)}", ""]
-        lines += columns_text(file, {lead}, known="later")
-    return "\n".join(lines)
-
-
-def _touchpoint_lines(file: Looked, lead: str, at: str, rest: list[str]) -> Iterator[str]:
-    kind = next((n for n in rest if KIND.search(n) and file.guesses[n].words), "")
-    yield "[[files.touchpoints]]        # CHECK: many rows a lead, each with a time"
-    yield f"lead = {json.dumps(lead, ensure_ascii=False)}"
-    yield _time_line("at", file, at)
-    if file.id:
-        yield f"id = {json.dumps(file.id, ensure_ascii=False)}"
-    if kind:
-        words = {w: w if w in TOUCHPOINT_KINDS else "page_view" for w in file.guesses[kind].words}
-        yield f"# CHECK: translate each word to one of {', '.join(TOUCHPOINT_KINDS)}"
-        yield words_text(kind, words, key_="kind")
-    else:
-        yield 'kind = { value = "page_view" }    # CHECK'
-    yield ""
-
-
-def _deal_lines(file: Looked, lead: str, at: str, rest: list[str]) -> Iterator[str]:
-    yield "[[files.stages]]             # CHECK: at most one row a lead, with a date: deals won?"
-    yield f"lead = {json.dumps(lead, ensure_ascii=False)}"
-    yield 'stage = { value = "won" }'
-    yield _time_line("at", file, at)
-    yield ""
-    if rest:
-        yield "# These exist only for leads that are in this file: known after the outcome, never features."
-        yield "[files.columns]"
-        yield from (f'{key(name)} = {{ known = "outcome" }}' for name in rest)
-        yield ""

@@ -98,3 +98,13 @@ def _standard(guess: Guess, taken: set[str]) -> str:
         if fits and name not in taken and re.match(pattern, guess.name, re.I):
             return name
     return ""
+
+
+def time_line(name: str, file: Looked, column: str) -> str:
+    """A key that names a time column, with the format that reads it."""
+    guess = file.guesses[column]
+    quoted = json.dumps(column, ensure_ascii=False)
+    if not guess.format:
+        return f"{name} = {quoted}"
+    doubt = f"    # CHECK: {guess.doubt}" if guess.doubt else ""
+    return f"{name} = {{ column = {quoted}, format = {json.dumps(guess.format)} }}{doubt}"

@@ -30,6 +30,7 @@ CODES = 30
 """Whole numbers from 1 up with at most so many different values look like codes."""
 LEVELS = 50
 _MAIL, _PHONE = r"^[^\s@]+@[^\s@]+\.[^\s@]+$", r"^(\+|0)[\d\s()-]{8,}$"
+_MAIL_NAME = re.compile(r"(^|_)(e-?mail|mail_?address)(_\d+)?$|メール(アドレス)?$", re.I)
 _COUNTS = re.compile(r"count|number|num|qty|score|visits?|views?|page|回数|件数|人数|数$|age|年齢|amount|days", re.I)
 
 
@@ -86,7 +87,8 @@ def _look(name: str, said: pd.Series) -> tuple[Look, str, str]:
         return "empty", "", "nothing but words that mean missing"
     values = pa.array(said.index.astype(str), pa.string())
     weights = said.to_numpy()
-    if _share(pc.match_substring_regex(values, _MAIL), weights) > 0.9:
+    named = bool(_MAIL_NAME.search(name)) and not set(said.index.str.lower()) <= {"true", "false", "0", "1"}
+    if named or _share(pc.match_substring_regex(values, _MAIL), weights) > 0.9:
         return "mail", "", ""
     if _share(pc.match_substring_regex(values, _PHONE), weights) > 0.9 and len(said) > 10:
         return "phone", "", ""

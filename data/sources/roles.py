@@ -62,13 +62,15 @@ class Looked:
         """The column that names the rows, or empty."""
         unique = [g for g in self.guesses.values() if g.unique and g.look not in {"date", "mail", "name", "phone"}]
         named = [g.name for g in unique if ID.search(g.name)]
-        return next(iter(named), next((g.name for g in unique if g.look == "text"), ""))
+        plain = [n for n in named if re.fullmatch(r"(lead|mql|contact|prospect|deal|customer)?[_ ]?id", n, re.I)]
+        return next(iter(plain or named), next((g.name for g in unique if g.look == "text"), ""))
 
     @property
     def created(self) -> str:
         dates = [g for g in self.looking("date") if g.filled > 0.9]
         named = [g.name for g in dates if CREATED.search(g.name)]
-        return next(iter(named), next((g.name for g in dates), ""))
+        plain = [n for n in named if re.fullmatch(r"(lead|mql|contact|prospect|deal|customer)?[_ ]?id", n, re.I)]
+        return next(iter(plain or named), next((g.name for g in dates), ""))
 
     @property
     def outcome(self) -> str:

@@ -112,6 +112,22 @@ def test_many_dated_rows_a_lead_are_touchpoints(desk) -> None:
     assert sound(raw, desk.folder)
 
 
+def test_property_histories_are_recognised(desk) -> None:
+    desk.write("leads.csv", "id,created\n" + "\n".join(f"a{n},2025-01-01" for n in range(20)))
+    rows = [f"a{n % 20},{('jobtitle', 'plan')[n % 2]},v{n % 3},2025-02-{n % 28 + 1:02d} 09:00" for n in range(60)]
+    desk.write("history.csv", "contact_id,name,value,timestamp\n" + "\n".join(rows))
+    _, raw = drafted(desk.folder, "leads.csv", "history.csv")
+    history = raw["files"][1]["history"][0]
+    assert (history["lead"], history["name"], history["value"], history["at"]) == (
+        "contact_id",
+        "name",
+        "value",
+        "timestamp",
+    )
+    assert set(history["columns"]) == {"jobtitle", "plan"}
+    assert sound(raw, desk.folder)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "cp932"])
 def test_encodings_are_found_out(desk, encoding: str) -> None:
     desk.write(
