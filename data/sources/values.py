@@ -13,6 +13,8 @@ from data.sources import figures, instants
 from data.sources.cells import Cell, Scalar, token_text
 from data.sources.sections import FileSection
 
+LONGEST = 100_000
+"""Bytes of one value; more is a mistake of the file."""
 Mask = np.ndarray
 """Booleans, one a row of the block."""
 
@@ -75,9 +77,17 @@ class Frame:
             missing if missing is not None else self.file.missing if self.file.missing is not None else self.missing
         )
         if pa.types.is_string(values.type):
-            values = pc.utf8_trim_whitespace(values)
+            values = self._sane(column, pc.utf8_trim_whitespace(values))
             return _without(values, values, ("", *tokens))
         return _without(values, as_text(values), tokens) if tokens else values
+
+    def _sane(self, column: str, values: pa.Array) -> pa.Array:
+        """The texts but those that no store should hold."""
+        long = pc.greater(pc.binary_length(values), LONGEST)
+        dead = pc.match_substring(values, "\x00")
+        self.fault(true_in(long), column, f"a value of more than {LONGEST:,} bytes: is a quote left open?")
+        self.fault(true_in(dead), column, "a NUL character inside the value")
+        return values if not self.faults else pc.if_else(pc.or_(long, dead), pa.scalar(None, pa.string()), values)
 
     def _translated(self, values: pa.Array, cell: Cell) -> pa.Array:
         known = pa.array(list(cell.words), pa.string())

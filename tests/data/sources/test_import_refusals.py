@@ -132,6 +132,24 @@ def test_a_file_that_cannot_be_read_as_declared_is_refused_whole(desk, content, 
     assert len(desk.rows("leads")) == 0
 
 
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [('"' + "z,\n" * 200_000, "is a quote left open?"), ("a\x00b\n", "a NUL character")],
+)
+def test_a_value_that_no_store_should_hold(desk, rest: str, said: str) -> None:
+    desk.write("leads.csv", f"id,created,plan\na,2026-01-01,pro\nb,2026-01-01,{rest}")
+    desk.load(BODY.split("[files.columns]", maxsplit=1)[0] + '[files.columns]\nplan = { type = "category" }\n')
+    assert [(row, column) for _, row, column, _, reason in desk.rejected() if said in reason] == [(2, "plan")]
+    assert desk.attribute("a", "plan") == ["pro"]
+    assert desk.attribute("b", "plan") == []
+
+
+def test_a_row_too_large_to_be_one_is_refused(desk) -> None:
+    desk.write("leads.csv", "id,created,plan\na,2026-01-01," + "z" * (40 << 20) + "\nb,2026-01-01,pro\n")
+    with pytest.raises(DataRefused, match="a row of more than 16 MB"):
+        desk.load(BODY.split("[files.columns]", maxsplit=1)[0])
+
+
 def test_a_compressed_file_is_refused(desk) -> None:
     (desk.folder / "leads.csv").write_bytes(b"\x1f\x8b\x08\x00rest")
     with pytest.raises(DataRefused, match=r"compressed.*unpack"):
