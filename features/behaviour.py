@@ -1,100 +1,31 @@
-"""Default features over what a lead and its account did, and where it stands in the funnel."""
+"""Default features over what a lead did and what was done to it."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from features.declaration import Declaration
-
-
-class Touch(NamedTuple):
-    """A group of touchpoints people speak of as one thing, and the words for it."""
-
-    stem: str
-    kinds: tuple[str, ...]
-    """Empty: all but REFUSALS."""
-    reason: str
-    ja: str
-    """The fact, with {value} for the number."""
-    absent_ja: str
-    en: str
-    """What is counted, in the plural."""
-
-
-REFUSALS = ("email_unsubscribed",)
-"""The lead's own doing, yet no interest."""
-
-ANY = Touch("touchpoints", (), "engagement", "接点{value}回", "反応なし", "responses")
-PRICING = Touch(
-    "pricing_views",
-    ("pricing_view",),
-    "pricing_interest",
-    "料金ページを{value}回閲覧",
-    "料金ページの閲覧なし",
-    "pricing page views",
-)
-PAGES = Touch("page_views", ("page_view",), "web_visits", "ページを{value}回閲覧", "ページの閲覧なし", "page views")
-DOWNLOADS = Touch(
-    "downloads",
-    ("download",),
-    "downloads",
-    "資料を{value}回ダウンロード",
-    "資料のダウンロードなし",
-    "downloads",
-)
-EVENTS = Touch(
-    "events",
-    ("seminar", "trade_show"),
-    "events",
-    "セミナー・展示会に{value}回参加",
-    "セミナー・展示会への参加なし",
-    "seminars and trade shows attended",
-)
-OPENS = Touch(
-    "email_opens", ("email_opened",), "email_response", "メールを{value}回開封", "メールの開封なし", "mails opened"
-)
-CLICKS = Touch(
-    "email_clicks",
-    ("email_clicked",),
-    "email_response",
-    "メールのリンクを{value}回クリック",
-    "メールのクリックなし",
-    "mail links clicked",
-)
-INQUIRIES = Touch("inquiries", ("inquiry",), "inquiries", "問い合わせ{value}回", "問い合わせなし", "inquiries")
-TALKS = Touch(
-    "talks",
-    ("call", "meeting"),
-    "talks",
-    "電話・商談での接触{value}回",
-    "電話・商談での接触なし",
-    "calls and meetings",
-)
-ADS = Touch(
-    "ad_clicks", ("ad_click",), "ad_response", "広告を{value}回クリック", "広告のクリックなし", "advertisements clicked"
-)
-STRONG = Touch(
-    "strong_interest",
-    ("pricing_view", "download", "inquiry", "meeting", "seminar"),
-    "strong_interest",
-    "検討につながる行動",
-    "検討につながる行動なし",
-    "buying signals",
+from features.touches import (
+    ADS,
+    ANY,
+    CLICKS,
+    DOWNLOADS,
+    EVENTS,
+    INQUIRIES,
+    OPENS,
+    PAGES,
+    PRICING,
+    REFUSALS,
+    STRONG,
+    TALKS,
+    Touch,
+    behaviour_feature,
 )
 
 
 def behaviour() -> tuple[Declaration, ...]:
-    """The default behaviour features, in catalogue order."""
-    return (
-        *_counts(),
-        *_recency(),
-        *_decayed(),
-        *_rhythm(),
-        *_company_side(),
-        *_sources(),
-        *_stages(),
-        *_account(),
-    )
+    """The default features over touchpoints of the lead, in catalogue order."""
+    return (*_counts(), *_recency(), *_decayed(), *_rhythm(), _click_rate(), *_company_side(), *_sources())
 
 
 def _counts() -> tuple[Declaration, ...]:
@@ -218,77 +149,71 @@ def _decayed() -> tuple[Declaration, ...]:
 
 
 def _rhythm() -> tuple[Declaration, ...]:
-    def rhythm(name: str, kind: str, ja: str, en: str, absent: tuple[str, str], **more: object) -> Declaration:
-        return Declaration.from_dict(
-            {
-                "name": name,
-                "kind": kind,
-                "group": "behaviour",
-                "reason": "rhythm",
-                "wording_ja": ja,
-                "wording_en": en,
-                "absent_ja": absent[0],
-                "absent_en": absent[1],
-                "null": "never null",
-                "except_touchpoints": REFUSALS,
-                **more,
-            }
-        )
-
+    of_responses = {"except_touchpoints": REFUSALS, "null": "never null"}
+    none_in_window = ("直近{window}日間の反応なし", "No responses in {window} days")
     return (
-        rhythm(
+        behaviour_feature(
             "touchpoints_90d_trend",
             "trend",
-            "直近{window}日間での反応の増減(前半との差{value})",
-            "Change of pace of responses within {window} days: {value}",
-            ("直近{window}日間の反応に増減なし", "No change of pace of responses in {window} days"),
+            "rhythm",
+            (
+                "直近{window}日間の反応の勢いの変化{value}",
+                "Change of pace of responses within {window} days: {value}",
+            ),
+            ("直近{window}日間の反応の勢いに変化なし", "No change of pace of responses in {window} days"),
             window_days=90,
             unit="touchpoints",
+            **of_responses,
         ),
-        rhythm(
+        behaviour_feature(
             "active_days_30d",
             "distinct_count",
-            "直近{window}日間に反応のあった日数{value}日",
-            "Days with a response in {window} days: {value}",
-            ("直近{window}日間の反応なし", "No responses in {window} days"),
+            "rhythm",
+            ("直近{window}日間に反応のあった日数{value}日", "Days with a response in {window} days: {value}"),
+            none_in_window,
             of="day",
             window_days=30,
             direction=1,
             unit="days",
+            **of_responses,
         ),
-        rhythm(
+        behaviour_feature(
             "touchpoint_kinds_90d",
             "distinct_count",
-            "直近{window}日間の接点の種類{value}種",
-            "Different kinds of response in {window} days: {value}",
-            ("直近{window}日間の反応なし", "No responses in {window} days"),
+            "rhythm",
+            ("直近{window}日間の接点の種類{value}種", "Different kinds of response in {window} days: {value}"),
+            none_in_window,
             of="kind",
             window_days=90,
             direction=1,
             unit="kinds",
+            **of_responses,
         ),
-        rhythm(
+        behaviour_feature(
             "active_weeks",
             "active_weeks",
-            "{value}週連続の反応",
-            "Weeks in a row with a response: {value}",
+            "rhythm",
+            ("{value}週連続の反応", "Weeks in a row with a response: {value}"),
             ("今週・先週の反応なし", "No response this week or last"),
             window_days=182,
             direction=1,
             unit="weeks",
+            **of_responses,
         ),
-        rhythm(
-            "email_clicks_per_sent",
-            "ratio",
-            "送信メールに対するクリックの割合{value}",
-            "Share of mails sent that were clicked: {value}",
-            ("送信メールへのクリックなし", "No mail sent was clicked"),
-            touchpoints=["email_clicked"],
-            denominator=["email_sent"],
-            reason="email_response",
-            null="no mail sent yet",
-            unit="share",
-        ),
+    )
+
+
+def _click_rate() -> Declaration:
+    return behaviour_feature(
+        "email_clicks_per_sent",
+        "ratio",
+        "email_response",
+        ("送信メールに対するクリックの割合{value}", "Share of mails sent that were clicked: {value}"),
+        ("送信メールへのクリックなし", "No mail sent was clicked"),
+        touchpoints=CLICKS.kinds,
+        denominator=("email_sent",),
+        null="no mail sent yet",
+        unit="share",
     )
 
 
@@ -361,143 +286,4 @@ def _sources() -> tuple[Declaration, ...]:
         source("first_touch", "campaign", "最初の接点のキャンペーン", "Campaign of the first response"),
         source("last_touch", "channel", "最新の接点のチャネル", "Channel of the latest response"),
         source("last_touch", "campaign", "最新の接点のキャンペーン", "Campaign of the latest response"),
-    )
-
-
-def _stages() -> tuple[Declaration, ...]:
-    return (
-        Declaration(
-            name="stage",
-            kind="stage",
-            group="behaviour",
-            reason="stage",
-            wording_ja="現在のステージ「{value}」",
-            wording_en="Current stage: {value}",
-            absent_ja="ステージの記録なし",
-            absent_en="No stage recorded",
-            null="no stage change of this cycle recorded",
-        ),
-        Declaration(
-            name="stage_age",
-            kind="stage_age",
-            group="behaviour",
-            reason="stage",
-            wording_ja="現在のステージで{value}日経過",
-            wording_en="Days in the current stage: {value}",
-            unit="days",
-            null="no stage change of this cycle recorded",
-            direction=-1,
-        ),
-        Declaration(
-            name="lead_age",
-            kind="lead_age",
-            group="behaviour",
-            reason="lead_age",
-            wording_ja="リード発生から{value}日経過",
-            wording_en="Days since the lead came in: {value}",
-            unit="days",
-            null="the lead is not yet known",
-            direction=-1,
-        ),
-        Declaration(
-            name="times_recycled",
-            kind="times_recycled",
-            group="behaviour",
-            reason="recycled",
-            wording_ja="再育成{value}回",
-            wording_en="Times returned to nurture: {value}",
-            absent_ja="再育成の履歴なし",
-            absent_en="Never returned to nurture",
-            unit="times",
-            null="the lead is not yet known",
-        ),
-    )
-
-
-DECISION_MAKERS = ("役員", "部長")
-
-
-def _account() -> tuple[Declaration, ...]:
-    def of_account(name: str, kind: str, reason: str, words: tuple[str, str, str, str], **more: object) -> Declaration:
-        ja, en, absent_ja, absent_en = words
-        return Declaration.from_dict(
-            {
-                "name": name,
-                "kind": kind,
-                "group": "behaviour",
-                "reason": reason,
-                "wording_ja": ja,
-                "wording_en": en,
-                "absent_ja": absent_ja,
-                "absent_en": absent_en,
-                "null": "no account is known",
-                "direction": 1,
-                "except_touchpoints": REFUSALS,
-                **more,
-            }
-        )
-
-    activity = (
-        "直近{window}日間に同じ企業の他の方から{value}回の反応",
-        "Responses by others of the company in {window} days: {value}",
-        "直近{window}日間の同じ企業の他の方の反応なし",
-        "No responses by others of the company in {window} days",
-    )
-    return (
-        of_account(
-            "account_touchpoints_30d_count",
-            "account_count",
-            "account_activity",
-            activity,
-            window_days=30,
-            unit="touchpoints",
-        ),
-        of_account(
-            "account_touchpoints_365d_count",
-            "account_count",
-            "account_activity",
-            activity,
-            window_days=365,
-            unit="touchpoints",
-        ),
-        of_account(
-            "account_other_leads",
-            "account_leads",
-            "account_activity",
-            (
-                "同じ企業の他のリード{value}名",
-                "Other leads of the company: {value}",
-                "同じ企業の他のリードなし",
-                "No other leads of the company",
-            ),
-            unit="leads",
-        ),
-        of_account(
-            "account_departments_365d",
-            "account_distinct",
-            "account_breadth",
-            (
-                "直近{window}日間に反応のあった部署{value}部署",
-                "Departments of the company that responded in {window} days: {value}",
-                "直近{window}日間に反応のあった部署なし",
-                "No department of the company responded in {window} days",
-            ),
-            attribute="department",
-            window_days=365,
-            unit="departments",
-        ),
-        of_account(
-            "account_decision_maker_seen",
-            "account_seen",
-            "decision_maker",
-            (
-                "同じ企業の部長・役員との接点",
-                "A director or department head of the company is known",
-                "部長・役員との接点なし",
-                "No director or department head of the company is known",
-            ),
-            attribute="job_title_band",
-            values=list(DECISION_MAKERS),
-            unit="1 or 0",
-        ),
     )

@@ -14,6 +14,7 @@ from features.behaviour import behaviour
 from features.columns import column_declarations
 from features.declaration import Declaration, check
 from features.fit import calendar, fit
+from features.journey import journey
 from features.own import own_declarations
 
 
@@ -26,7 +27,7 @@ def declarations(company: Company, own: Path | None = None) -> tuple[Declaration
     cannot be computed or a name that is taken.
     """
     columns = frozenset(column.name for column in company.columns)
-    default = (*behaviour(), *fit(columns), *calendar()) if company.time == "dates" else fit(columns)
+    default = (*behaviour(), *journey(), *fit(columns), *calendar()) if company.time == "dates" else fit(columns)
     taken = frozenset(d.name.lower() for d in default)
     found = (*default, *column_declarations(company, taken), *(own_declarations(own) if own else ()))
     for declaration in found:
@@ -56,7 +57,7 @@ def render_catalogue(found: Sequence[Declaration]) -> str:
         lines += [f"## {title} ({len(of_group)})\n", _COLUMNS, "|---|---|---|---|---|---|---|---|---|"]
         lines += [_line(d) for d in of_group]
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, _TAIL])
 
 
 _HEAD = """# Features
@@ -68,6 +69,32 @@ Generated from the declarations by `python -m features.catalogue > docs/features
 `occurred_at < t` and `recorded_at < t`, nothing else. Direction: + more never lowers the
 margin, − more never raises it, · free. Ageing says how the value moves while nothing
 happens. Touchpoints are the lead's own deeds unless another actor is named.
+"""
+_TAIL = """## A company's own
+
+Its columns become features as its mapping declares them: a number, a category, the days since a date, the
+length of a text, and for all but categories whether it is missing. Columns known only after the outcome and
+protected ones never do.
+
+Other features of its own are declared in `*.toml` files in the `features/` folder of its home, with the
+fields of `Declaration` (see `contracts.md`); a wrong one is refused with its file, name and field:
+
+```toml
+[[feature]]
+name = "webinar_replays_30d_count"
+kind = "count"
+group = "behaviour"
+reason = "webinars"
+wording_ja = "直近{window}日間に録画を{value}回視聴"
+wording_en = "Webinar replays in {window} days: {value}"
+touchpoints = ["webinar_replay"]
+window_days = 30
+direction = 1
+```
+
+`leadscore check` judges every column and feature: what is filled at or after the outcome, or exists for one
+outcome only, is blocked; what alone ranks later outcomes strongly, or whose gaps do, is flagged. A blocked
+column is allowed by `allowed_because = "…"` in the mapping.
 """
 _COLUMNS = "| name | kind | of | window | direction | ageing | reason code | wording (ja / en) | null means |"
 _SIGNS = {1: "+", -1: "−", 0: "·"}

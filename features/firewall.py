@@ -149,8 +149,8 @@ def _existence_evidence(filled: Filled, matured: Filled | None, later: bool) -> 
         )
     if matured and only_without_outcome(matured):
         found.append(
-            f"exists only without the outcome: {matured.outcomes_with_value:,} of {matured.with_value:,} leads that have "
-            f"it reached the outcome, against {matured.outcomes:,} of {matured.leads:,} in all"
+            f"exists only without the outcome: {matured.outcomes_with_value:,} of {matured.with_value:,} leads that "
+            f"have it reached the outcome, against {matured.outcomes:,} of {matured.leads:,} in all"
         )
     # A column known from its import on is later than every outcome before the import, and harmless.
     if filled_late(filled) and not later:

@@ -17,6 +17,8 @@ from typing import NamedTuple
 from data.times import DAY
 from features.declaration import TOUCHPOINT_KINDS_OF_FEATURE, Declaration
 
+_COUNTING_ACCOUNT_KINDS = ("account_count", "account_distinct")
+
 
 class Selection(NamedTuple):
     """Touchpoints of some kinds by some actor, empty meaning any, less some kinds."""
@@ -44,7 +46,7 @@ def selections(declarations: Iterable[Declaration]) -> tuple[Selection, ...]:
     """All selections of touchpoints that `declarations` use, each once, in order of first use."""
     found: dict[Selection, None] = {}
     for declaration in declarations:
-        if declaration.kind in TOUCHPOINT_KINDS_OF_FEATURE or declaration.kind.startswith("account_"):
+        if declaration.kind in TOUCHPOINT_KINDS_OF_FEATURE or declaration.kind in _COUNTING_ACCOUNT_KINDS:
             found[selection(declaration)] = None
         if declaration.kind == "ratio":
             found[denominator(declaration)] = None

@@ -20,11 +20,11 @@ from tests.features.worlds import world
 )
 def test_many_seeded_histories(timezone: str, fiscal_year_start: int, seed: int) -> None:
     rng = random.Random(seed)
-    worlds = [world(rng.choice, f"w{number}") for number in range(300)]
+    worlds = [world(rng.choice, f"w{number}") for number in range(120)]
     assert_equal(worlds, company(timezone, fiscal_year_start), shuffle=rng)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_online_equals_oracle_on_drawn_histories(data: st.DataObject) -> None:
     w = world(lambda options: data.draw(st.sampled_from(options)), "w")
@@ -35,7 +35,7 @@ def test_online_equals_oracle_on_drawn_histories(data: st.DataObject) -> None:
         assert online.row(history, as_of) == [oracle.value(d, history, as_of, of) for d in wanted]
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_batch_equals_oracle_on_drawn_histories(data: st.DataObject) -> None:
     worlds = [world(lambda options: data.draw(st.sampled_from(options)), f"w{n}", size=2, busy=3) for n in range(4)]
