@@ -194,6 +194,13 @@ def _tell(evidence: Evidence) -> Iterator[Reason]:
 
 
 def _feed_faults(evidence: Evidence) -> Iterator[Reason]:
+    if evidence.freshness is not None and evidence.freshness.stale:
+        silent, newest = evidence.freshness.silent_days, evidence.freshness.newest
+        yield Reason(
+            "stale",
+            f"{newest}以降の記録がない({silent:.0f}日間)",
+            f"no record for {silent:.0f} days: the newest is of {newest}",
+        )
     for feed in evidence.feeds:
         if feed.dried_up or feed.flooded:
             yield Reason(

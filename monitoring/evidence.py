@@ -79,6 +79,22 @@ class Feed:
 
 
 @dataclass(frozen=True)
+class Freshness:
+    """How long nothing has been heard at all."""
+
+    silent_days: float
+    """From the newest touchpoint or new lead to the window's end."""
+    usual: float
+    """The longest silence in the weeks before."""
+    newest: str
+    """ISO time of the newest record."""
+
+    @property
+    def stale(self) -> bool:
+        return self.silent_days > self.usual + 2
+
+
+@dataclass(frozen=True)
 class VersionChange:
     """A deployment row that came into force inside the window."""
 
@@ -167,6 +183,7 @@ class Evidence:
     recent: Shift | None = None
     """The same, against the same window earlier."""
     feeds: tuple[Feed, ...] = ()
+    freshness: Freshness | None = None
     change: VersionChange | None = None
     guardrails: tuple[Guardrail, ...] | None = None
     """None: not measured."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ibis
+import numpy as np
 import pandas as pd
 from ibis.expr.types import Table
 
+from data.times import DAY, HOUR, render_instant
 from features.as_of import Tables
-from monitoring.evidence import Feed
+from monitoring.evidence import Feed, Freshness
 from monitoring.window import Window
 
 BACK = 26
@@ -30,6 +32,31 @@ def feeds_of(tables: Tables, window: Window) -> tuple[Feed, ...]:
         _by_week(tables["leads"].mutate(name=ibis.literal("new leads")), window),
     ).to_pandas()
     return tuple(feed for name, weeks in counted.groupby("name") if (feed := _feed(str(name), weeks, window)))
+
+
+def freshness_of(tables: Tables, window: Window, timezone: str) -> Freshness | None:
+    """How long no touchpoint and no new lead has been known at the window's end; None in row time or without any."""
+    if window.row_time:
+        return None
+    since = window.end - (window.weeks + BACK) * window.step
+    known = [_instants(tables[name], since, window.end) for name in ("touchpoints", "leads")]
+    instants = np.unique(np.concatenate(known))
+    if not len(instants):
+        return None
+    silences = np.diff(instants)
+    return Freshness(
+        silent_days=float(window.end - instants[-1]) / DAY,
+        usual=float(silences.max()) / DAY if len(silences) else 0.0,
+        newest=render_instant(int(instants[-1]), timezone),
+    )
+
+
+def _instants(records: Table, since: int, until: int) -> np.ndarray:
+    """The last instant of each hour in which something happened, by what was known at `until`."""
+    known = records.filter((records.occurred_at >= since) & (records.occurred_at < until))
+    known = known.filter(known.recorded_at < until)
+    hours = known.group_by(hour=(known.occurred_at // HOUR)).aggregate(last=known.occurred_at.max())
+    return hours.to_pandas()["last"].to_numpy(dtype=np.int64)
 
 
 def _by_week(records: Table, window: Window) -> Table:

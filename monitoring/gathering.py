@@ -17,7 +17,7 @@ from data.store.deployments import Deployment
 from data.store.operational import Store
 from data.store.snapshots import Snapshot, open_snapshot
 from monitoring.evidence import PROBABILITY, Evidence, Matured, OperatingPoint, Shift, VersionChange
-from monitoring.feeds import feeds_of
+from monitoring.feeds import feeds_of, freshness_of
 from monitoring.operating import PANEL_ROWS, PANEL_SPAN, operating_point, panel_crossings
 from monitoring.performance import matured_performance
 from monitoring.population import Population, scored, watched
@@ -28,6 +28,9 @@ from training.outcomes import label_rows
 from training.policy import Policy
 
 Progress = Callable[[str], None]
+
+SEASONAL = ("creation_month", "days_to_quarter_end")
+"""Calendar values that move because time passes; half a year of reference cannot tell what is usual for them."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ def gather(watch: Watch, window: Window, *, page: Path | None, progress: Progres
         score=score,
         recent=_moved(frames["window"], frames["earlier"], reference, window),
         feeds=feeds_of(now.tables, window),
+        freshness=freshness_of(now.tables, window, now.company.timezone),
         change=_change(watch, window, frames, reference),
         operating=_operating(watch, window, frames["panel"], share),
         matured=matured,
@@ -196,10 +200,10 @@ def _drift(
 ) -> tuple[tuple[Shift, ...], Shift | None, dict[str, Any]]:
     from monitoring.drift import Columns, drift_result
 
-    numbers = [d.name for d in watch.bundle.declarations if not d.is_category]
-    numbers += [PROBABILITY]
-    categories = [d.name for d in watch.bundle.declarations if d.is_category]
-    columns = Columns(tuple(numbers), tuple(categories))
+    compared = [d for d in watch.bundle.declarations if d.of not in SEASONAL]
+    numbers = [d.name for d in compared if not d.is_category]
+    categories = [d.name for d in compared if d.is_category]
+    columns = Columns((*numbers, PROBABILITY), tuple(categories))
     result = drift_result(frame, reference, columns, as_of=window.end, page=page)
     stationary = stationary_psi(reference, frame, categories, columns.all, weeks=window.weeks)
     return *shifts_of(result, stationary), result

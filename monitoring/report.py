@@ -12,7 +12,7 @@ from rich.table import Table
 
 from data.times import render_instant
 from monitoring.decision import Decision
-from monitoring.evidence import Evidence, Feed, Shift
+from monitoring.evidence import Evidence, Feed, Freshness, Shift
 from monitoring.gathering import Watch
 from monitoring.window import Window, window_text
 
@@ -124,6 +124,10 @@ def _figures(evidence: Mapping[str, Any], lang: Lang) -> Iterator[Row]:
     if evidence["recent"]:
         yield _shift_row(_words("recent", lang), evidence["recent"])
     yield from _performance_rows(evidence, lang)
+    if evidence["freshness"]:
+        fresh = Freshness(**evidence["freshness"])
+        days = f"{fresh.usual:.1f}"
+        yield _words("silent", lang), f"{fresh.silent_days:.1f}", days, "", "!" if fresh.stale else ""
     for feed in evidence["feeds"]:
         seen = Feed(**feed)
         mark = "!" if seen.dried_up or seen.flooded else ""
@@ -166,6 +170,7 @@ _WORDS = {
     "recent": {"ja": "スコアの分布(前の期間と比較)", "en": "scores, against the window before"},
     "handovers": {"ja": "引き渡し(週あたり件数)", "en": "hand-overs a week"},
     "matured": {"ja": "結果の確定したリード / 成約", "en": "matured leads / conversions"},
+    "silent": {"ja": "最新の記録からの日数", "en": "days since the newest record"},
     "none": {"ja": "まだありません", "en": "no outcomes yet"},
     "base": {"ja": "成約率(実績、予測)", "en": "base rate, predicted"},
     "auc": {"ja": "AUC", "en": "AUC"},

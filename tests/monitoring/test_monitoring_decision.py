@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from monitoring.decision import RULES, decide
-from monitoring.evidence import Evidence, Feed, Guardrail, Matured, OperatingPoint, Shift, VersionChange
+from monitoring.evidence import Evidence, Feed, Freshness, Guardrail, Matured, OperatingPoint, Shift, VersionChange
 from monitoring.shifts import shifts_of
 
 STILL = Shift("x", psi=0.01, critical=0.05, share_moved=0.02, p_value=0.6, p_adjusted=0.9)
@@ -56,6 +56,8 @@ BROKEN = (Guardrail("skew", value=0.2, limit=1e-6),)
         ({"feeds": (Feed("page_view", count=3, low=100, high=200),)}, "tell", "feed"),
         ({"feeds": (Feed("page_view", count=2_000, low=100, high=200),)}, "tell", "feed"),
         ({"feeds": (Feed("page_view", count=150, low=100, high=200),)}, "nothing", "quiet"),
+        ({"freshness": Freshness(6.0, 1.5, "2026-05-01T00:00:00+09:00")}, "tell", "stale"),
+        ({"freshness": Freshness(2.0, 1.5, "2026-05-01T00:00:00+09:00")}, "nothing", "quiet"),
         # scores move: harmless inside the capacity interval, a retune outside
         ({"score": MOVED}, "tell", "scores"),
         ({"score": MOVED, "operating": OUTSIDE}, "retune", "handovers"),

@@ -153,6 +153,13 @@ def test_page_tracking_that_breaks_is_named(new_world: Callable[..., World]) -> 
     assert "page_views_7d_count" in columns_in(found, "covariate")
 
 
+def test_an_import_that_stopped_is_named(steady: World) -> None:
+    found = judged(steady, as_of=NOW + WEEK)
+    assert found["decision"]["reasons"][0]["rule"] == "stale"
+    assert "no record for 7 days" in found["decision"]["reasons"][0]["en"]
+    assert next_command(found) == "leadscore check"
+
+
 def test_odds_that_triple_break_calibration_and_not_ranking(new_world: Callable[..., World]) -> None:
     found = judged(new_world(Fault(since=NOW - 16 * WEEK, win_factor=3.0), per_week=120))
     assert found["decision"]["action"] == "recalibrate"
