@@ -14,7 +14,7 @@ from data.store.deployments import Deployment
 from data.store.operational import Store
 from data.store.snapshots import take_snapshot
 from data.tables import ACCOUNT_ATTRIBUTES, LEAD_ATTRIBUTES, LEADS, STAGE_CHANGES, TOUCHPOINTS
-from data.times import DAY, WEEK, parse_instant
+from data.times import DAY, ROW_HORIZON, ROW_OUTCOME_DELAY, ROW_STEP, WEEK, parse_instant
 from features.catalogue import declarations
 from training.golden import golden_rows
 from training.parts import (
@@ -200,6 +200,64 @@ def build_world(
             handovers_per_week=ordinary_handovers(per_week), expected_yield=0.25, as_of=TRAINED,
         )  # fmt: skip
         deploy(store, bundle, policy, at=TRAINED, action="promote")
+    return World(home, policy, bundle)
+
+
+ROWS, TRAINED_ROWS = 3_000, 2_000
+
+
+def build_row_world(folder: Path, *, drift_from: int = 2**62, seed: int = 5) -> World:
+    """Data without dates: ROWS leads in file order, the champion trained on the first TRAINED_ROWS."""
+    generator = np.random.default_rng(seed)
+    number = np.arange(1, ROWS + 1)
+    title = generator.choice(list(TITLES), ROWS, p=[0.2, 0.4, 0.4])
+    title = np.where(number >= drift_from, "部長", title)
+    length = np.round(generator.exponential(200, ROWS))
+    margin = -1.5 + np.array([TITLES[t] for t in title]) + 0.1 * np.log1p(length)
+    won = generator.random(ROWS) < 1 / (1 + np.exp(-margin))
+    at = number * ROW_STEP
+    lead_id = number.astype(str)
+    company = Company(time="row", targets=(Target("won", "won", ROW_HORIZON),))
+
+    def known(rows: dict[str, object], name: str, occurred: np.ndarray) -> dict[str, object]:
+        return _records(rows, name, occurred) | {"recorded_at": occurred}
+
+    tables = {
+        LEADS: _table(LEADS, known({"lead_id": lead_id}, "lead", at)),
+        LEAD_ATTRIBUTES: pa.concat_tables(
+            [
+                _table(LEAD_ATTRIBUTES, known({"lead_id": lead_id, "name": [name] * ROWS} | of, name, at))
+                for name, of in (("job_title_band", {"text": title}), ("message_length", {"number": length}))
+            ]
+        ),
+        STAGE_CHANGES: _table(
+            STAGE_CHANGES,
+            known({"lead_id": lead_id, "stage": np.where(won, "won", "lost")}, "stage", at + ROW_OUTCOME_DELAY),
+        ),
+    }
+    home = Home.at(folder)
+    with Store.open(home) as store:
+        store.save_company(company, now=NOW)
+        store.append_all(tables, now=NOW)  # type: ignore[arg-type]
+        snapshot = take_snapshot(store, home, now=NOW)
+        chosen = tuple(d for d in declarations(company) if d.name in ("job_title_band", "message_length"))
+        parts = {
+            "job_title_band": (CategoryColumn(dict(TITLES), 0.0, 0.0), CategoryTerm(dict(TITLES), 0.0, 0.0)),
+            "message_length": (NumberColumn(), NumberTerm(True, 0.0, 20.0, slope=0.1, offset=0.0, null=0.0)),
+        }
+        scorer = Scorer(
+            tuple(parts[d.name][0] for d in chosen), LinearPart(-1.5, tuple(parts[d.name][1] for d in chosen)), (),
+            prior_margin=0.0, prior_weight=0.0, linear_weight=1.0, calibration=Calibration(),
+        )  # fmt: skip
+        bundle = write_bundle(
+            home.bundles, scorer, declarations=chosen, company=company, target=company.target("won"),
+            as_of=(TRAINED_ROWS + 1) * ROW_STEP, snapshot=snapshot.hash, proven=True,
+        ).name  # fmt: skip
+        policy = Policy(
+            target="won", threshold=0.5, cut_a=0.5, cut_b=0.3, cut_c=0.2, method="capacity", capacity_per_week=None,
+            threshold_low=0.45, threshold_high=0.55, handovers_per_week=0.0, expected_yield=0.55,
+        )  # fmt: skip
+        deploy(store, bundle, policy, at=NOW - WEEK, action="promote")
     return World(home, policy, bundle)
 
 
