@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import lightgbm
 import numpy as np
@@ -15,13 +17,28 @@ from training.linear import Design, LinearFit, fit_design, fit_linear
 from training.matrix import Matrix
 from training.slices import Fold
 
-STRENGTHS = (0.01, 0.03, 0.1, 0.3, 1.0)
+STRENGTHS = (0.03, 0.1, 0.3, 1.0)
+HALF_LIVES = (0.3, 0.1)
+"""Shares of the cycles after which a row weighs half, tried beside rows that all weigh alike."""
 PRIOR, RECENT = "prior", "recent prior"
-NEWEST = 0.2
-"""Share of the cycles, newest first, whose rate is the recent prior."""
+RECENT_HALF_LIFE = 0.1
+WORKERS = 2
+MOST_ROWS = 25_000
+"""A slice's training part is sampled to about this many rows, by whole cycles: the choices need no more."""
 
 Candidate = tuple[Setting, int]
 """A booster's setting and its number of trees."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Logistic:
+    strength: float
+    half_life: float | None = None
+
+    @property
+    def name(self) -> str:
+        return f"logistic, C {self.strength:g}" + (f", half-life {self.half_life:g}" if self.half_life else "")
 
 
 @dataclass(frozen=True)
@@ -51,6 +68,12 @@ class Tested:
         return Slice(margins, self.rows.label, self.rows.weight, self.fold.weight)
 
 
+def side_by_side(tasks: Iterable[Callable[[], T]]) -> list[T]:
+    """Results of independent tasks in their order, WORKERS at a time; each must be single-threaded itself."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(lambda task: task(), tasks))
+
+
 def prepare(matrix: Matrix, *, seed: int) -> Prepared:
     columns = fit_columns(matrix)
     folds = group_folds(matrix.group, 3 if len(matrix) > 20_000 else 5, seed)
@@ -58,15 +81,34 @@ def prepare(matrix: Matrix, *, seed: int) -> Prepared:
     return Prepared(matrix, columns, encode_out_of_fold(matrix, columns, folds), design, design.matrix(matrix), folds)
 
 
-def prior_margins(matrix: Matrix) -> dict[str, float]:
-    """Log-odds of the outcome: over all rows, and over the newest fifth of the cycles."""
+def sampled(matrix: Matrix, most: int, *, seed: int) -> Matrix:
+    """Whole cycles of `matrix`, drawn until about `most` rows are there."""
+    if len(matrix) <= most:
+        return matrix
+    cycles = np.random.default_rng(seed).permutation(np.unique(matrix.cycle))
+    kept = cycles[: int(np.ceil(len(cycles) * most / len(matrix)))]
+    return matrix.take(np.isin(matrix.cycle, kept))
+
+
+def aged(matrix: Matrix, half_life: float | None) -> Matrix:
+    """The rows with weights that halve for each `half_life` of the cycles that started later.
+
+    The sum of weights becomes the effective number of rows (Kish 1965), so
+    that regularisation knows how little is left.
+    """
+    if half_life is None:
+        return matrix
     starts = np.sort(matrix.cycle_start)
-    newest = matrix.take(matrix.cycle_start >= starts[int(len(starts) * (1 - NEWEST))])
+    age = 1.0 - np.searchsorted(starts, matrix.cycle_start, side="right") / len(starts)
+    weight = matrix.weight * 0.5 ** (age / half_life)
+    effective = weight.sum() ** 2 / (weight**2 / matrix.weight).sum()
+    return replace(matrix, weight=weight * (effective / weight.sum()))
+
+
+def prior_margins(matrix: Matrix) -> dict[str, float]:
+    """Log-odds of the outcome: over all rows alike, and with the newest weighing most."""
+    newest = aged(matrix, RECENT_HALF_LIFE)
     return {PRIOR: logit(smoothed_rate(matrix)), RECENT: logit(smoothed_rate(newest))}
-
-
-def linear_name(strength: float) -> str:
-    return f"logistic, C {strength:g}"
 
 
 def candidate_name(candidate: Candidate) -> str:
@@ -74,31 +116,59 @@ def candidate_name(candidate: Candidate) -> str:
     return f"{setting.name}, {trees} trees"
 
 
-def try_linear(prepared: Prepared, tested: Tested, *, directed: bool) -> None:
-    """Adds the priors' and each strength's margins to the slice."""
+def fit_logistic(prepared: Prepared, logistic: Logistic, *, directed: bool) -> LinearFit:
+    matrix = aged(prepared.matrix, logistic.half_life)
+    return fit_linear(prepared.design, prepared.x, matrix, strength=logistic.strength, directed=directed)
+
+
+def try_logistics(prepared: Prepared, tested: Tested, logistics: Sequence[Logistic], *, directed: bool) -> None:
+    """Adds the priors' and each logistic's margins to the slice."""
     for name, margin in prior_margins(prepared.matrix).items():
         tested.margins[name] = np.full(len(tested.rows), margin)
     x = prepared.design.matrix(tested.rows)
-    for strength in STRENGTHS:
-        fit = fit_linear(prepared.design, prepared.x, prepared.matrix, strength=strength, directed=directed)
-        tested.margins[linear_name(strength)] = fit.margin(x)
+    for logistic in logistics:
+        tested.margins[logistic.name] = fit_logistic(prepared, logistic, directed=directed).margin(x)
 
 
-def best_strength(slices: Sequence[Tested]) -> float:
-    """The C whose logistic, mixed with the prior, has the lowest pooled loss."""
-    losses = {c: shrunk_loss([s.slice_of([linear_name(c), PRIOR]) for s in slices], 0, 1) for c in STRENGTHS}
-    return min(losses, key=lambda c: losses[c])
+def best_logistic(slices: Sequence[Tested], logistics: Sequence[Logistic]) -> Logistic:
+    """The one which, mixed with the prior, has the lowest pooled loss."""
+    losses = {lo: shrunk_loss([s.slice_of([lo.name, PRIOR]) for s in slices], 0, 1) for lo in logistics}
+    return min(losses, key=lambda logistic: losses[logistic])
 
 
-def linear_out_of_fold(prepared: Prepared, *, strength: float, directed: bool) -> np.ndarray:
+def logistic_out_of_fold(prepared: Prepared, logistic: Logistic, *, directed: bool) -> np.ndarray:
     """The logistic's margin [n] of each training row, fitted without that row's group."""
     margin = np.zeros(len(prepared.matrix))
+    matrix = aged(prepared.matrix, logistic.half_life)
     for fold in np.unique(prepared.folds):
         inside = prepared.folds == fold
-        others = prepared.matrix.take(~inside)
-        fit = fit_linear(prepared.design, prepared.x[~inside], others, strength=strength, directed=directed)
+        fit = fit_linear(
+            prepared.design,
+            prepared.x[~inside],
+            matrix.take(~inside),
+            strength=logistic.strength,
+            directed=directed,
+        )
         margin[inside] = fit.margin(prepared.x[inside])
     return margin
+
+
+class BoosterData:
+    """The binned training set in every guise the settings ask for, made once each."""
+
+    def __init__(self, prepared: Prepared, settings: Sequence[Setting], logistic: Logistic, *, directed: bool) -> None:
+        plain = dataset(prepared.table, prepared.matrix)
+        self._made: dict[tuple[bool, float | None], lightgbm.Dataset] = {(False, None): plain}
+        beneath = None
+        for key in sorted({(s.on_linear, s.half_life) for s in settings} - {(False, None)}, key=str):
+            on_linear, half_life = key
+            if on_linear and beneath is None:
+                beneath = logistic_out_of_fold(prepared, logistic, directed=directed)
+            rows = aged(prepared.matrix, half_life)
+            self._made[key] = dataset(prepared.table, rows, init_score=beneath if on_linear else None, like=plain)
+
+    def of(self, setting: Setting) -> lightgbm.Dataset:
+        return self._made[setting.on_linear, setting.half_life]
 
 
 def try_boosters(
@@ -107,44 +177,26 @@ def try_boosters(
     settings: Sequence[Setting],
     shape: Shape,
     *,
-    strength: float,
+    logistic: Logistic,
     directed: bool,
     seed: int,
-    step: Callable[[], None],
 ) -> None:
-    """Adds each setting's margins after each number of trees to the slice; `step` is called after each setting."""
+    """Adds each setting's margins after each number of trees to the slice."""
     table = encode(tested.rows, prepared.columns)
-    data = booster_data(prepared, settings, strength=strength, directed=directed)
-    beneath = {True: tested.margins[linear_name(strength)], False: np.zeros(len(tested.rows))}
-    for setting in settings:
-        booster = fit_booster(
-            data[setting.on_linear],
-            setting,
-            shape,
-            trees=max(STEPS),
-            rows_a_leaf=rows_a_leaf(prepared.matrix),
-            seed=seed,
-        )
-        for trees, margin in staged_margins(booster, table).items():
-            tested.margins[candidate_name((setting, trees))] = beneath[setting.on_linear] + margin
-        step()
+    data = BoosterData(prepared, settings, logistic, directed=directed)
+    leaf = rows_a_leaf(prepared.matrix)
 
+    def margins_of(setting: Setting) -> dict[int, np.ndarray]:
+        booster = fit_booster(data.of(setting), setting, shape, trees=max(STEPS), rows_a_leaf=leaf, seed=seed)
+        return staged_margins(booster, table)
 
-def booster_data(
-    prepared: Prepared, settings: Sequence[Setting], *, strength: float, directed: bool
-) -> Mapping[bool, lightgbm.Dataset]:
-    """The binned training set, alone and (where a setting asks) on the logistic's out-of-fold margin."""
-    data = {False: dataset(prepared.table, prepared.matrix)}
-    if any(s.on_linear for s in settings):
-        margin = linear_out_of_fold(prepared, strength=strength, directed=directed)
-        data[True] = dataset(prepared.table, prepared.matrix, init_score=margin)
-    return data
+    found = side_by_side([lambda s=s: margins_of(s) for s in settings])  # type: ignore[misc]
+    for setting, margins in zip(settings, found, strict=True):
+        beneath = tested.margins[logistic.name] if setting.on_linear else 0.0
+        for trees, margin in margins.items():
+            tested.margins[candidate_name((setting, trees))] = beneath + margin
 
 
 def rows_a_leaf(matrix: Matrix) -> int:
     """Thirty cycles' worth of rows: weekly rows of one lead are no further evidence."""
     return int(np.ceil(30 * len(matrix) / len(np.unique(matrix.cycle))))
-
-
-def final_linear(prepared: Prepared, *, strength: float, directed: bool) -> LinearFit:
-    return fit_linear(prepared.design, prepared.x, prepared.matrix, strength=strength, directed=directed)

@@ -1,8 +1,9 @@
 """Blend weights: a convex combination of parts in margin space, chosen by pooled backtest log loss.
 
 The constant prior is among the parts, so that the slope of the others shrinks
-when the history asks for it. Log loss is convex in the weights, so the choice
-has one answer.
+when the history asks for it. A quadratic pull towards a usual mixture, worth
+a few rows' evidence, keeps short histories from choosing by luck. The loss is
+convex in the weights, so the choice has one answer.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from scipy.special import expit
 
 SMALLEST = 0.02
 """A part below this weight is left out and the rest fitted again: it costs time and explains nothing."""
+PULL = 3.0
+"""Strength of the pull, in nats of log likelihood for leaving the usual mixture altogether."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Slice:
 
 def row_losses(margin: np.ndarray, label: np.ndarray) -> np.ndarray:
     """−log likelihood of each row, in nats: log(1 + e^m) − y·m."""
-    return np.logaddexp(0.0, margin) - label * margin
+    return np.asarray(np.logaddexp(0.0, margin) - label * margin)
 
 
 def log_loss(margin: np.ndarray, label: np.ndarray, weight: np.ndarray) -> float:
@@ -46,14 +49,15 @@ def pooled_loss(slices: Sequence[Slice], weights: np.ndarray) -> float:
     return float(np.average(losses, weights=[s.say for s in slices]))
 
 
-def blend_weights(slices: Sequence[Slice]) -> np.ndarray:
-    """Weights ≥ 0, summing to 1, of the parts (columns of every slice's margins)."""
+def blend_weights(slices: Sequence[Slice], usual: np.ndarray | None = None) -> np.ndarray:
+    """Weights ≥ 0, summing to 1, of the parts (columns of every slice's margins), pulled towards `usual` if given."""
     width = slices[0].margins.shape[1]
     used = list(range(width))
-    weights = _solved(slices)
+    weights = _solved(slices, usual)
     while len(used) > 1 and weights.min() < SMALLEST:
         used = [u for u, w in zip(used, weights, strict=True) if w >= SMALLEST]
-        weights = _solved([s.part(used) for s in slices])
+        towards = None if usual is None else usual[used] / max(usual[used].sum(), SMALLEST)
+        weights = _solved([s.part(used) for s in slices], towards)
     full = np.zeros(width)
     full[used] = weights
     return full
@@ -65,12 +69,14 @@ def shrunk_loss(slices: Sequence[Slice], part: int, prior: int) -> float:
     return pooled_loss(pair, _solved(pair))
 
 
-def _solved(slices: Sequence[Slice]) -> np.ndarray:
+def _solved(slices: Sequence[Slice], usual: np.ndarray | None = None) -> np.ndarray:
     width = slices[0].margins.shape[1]
     if width == 1:
         return np.ones(1)
+    pull = _pull(slices) if usual is not None else 0.0
+    towards = np.zeros(width) if usual is None else usual
     result = minimize(
-        lambda w: _loss_and_gradient(slices, w),
+        lambda w: _loss_and_gradient(slices, w, towards, pull),
         np.full(width, 1.0 / width),
         jac=True,
         method="SLSQP",
@@ -82,12 +88,22 @@ def _solved(slices: Sequence[Slice]) -> np.ndarray:
     return np.asarray(weights / weights.sum())
 
 
-def _loss_and_gradient(slices: Sequence[Slice], weights: np.ndarray) -> tuple[float, np.ndarray]:
+def _pull(slices: Sequence[Slice]) -> float:
+    """PULL over the effective number of independent answers: many rows outvote it."""
     say = np.array([s.say for s in slices]) / sum(s.say for s in slices)
-    loss, gradient = 0.0, np.zeros(len(weights))
+    return PULL * float(np.sum(say**2 / [s.weight.sum() for s in slices]))
+
+
+def _loss_and_gradient(
+    slices: Sequence[Slice], weights: np.ndarray, usual: np.ndarray, pull: float
+) -> tuple[float, np.ndarray]:
+    away = weights - usual
+    held = away / (usual + 0.05)
+    loss, gradient = pull * float(away @ held), 2.0 * pull * held
+    say = np.array([s.say for s in slices]) / sum(s.say for s in slices)
     for share, s in zip(say, slices, strict=True):
         margin = s.margins @ weights
         w = s.weight / s.weight.sum()
         loss += share * float(w @ row_losses(margin, s.label))
-        gradient += share * (s.margins.T @ (w * (expit(margin) - s.label)))
+        gradient = gradient + share * (s.margins.T @ (w * (expit(margin) - s.label)))
     return loss, gradient

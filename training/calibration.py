@@ -1,7 +1,8 @@
 """Calibration in margin space: none, an intercept shift, or Platt with slope ≥ 0; never isotonic.
 
 Accepted only where the history shows that it helps: fitted on one slice and
-tried on the next, better beyond one standard error in two slices or not at all.
+tried on the next, better beyond one standard error in two slices, worse beyond
+it in none, or not at all.
 """
 
 from __future__ import annotations
@@ -27,14 +28,15 @@ def choose_calibration(
 ) -> Calibration:
     """From the blend's margins on each slice in time order; the one accepted is fitted on the newest slice."""
     for method in ("platt", "intercept"):
-        proven = 0
+        proven, harmed = 0, 0
         for k in range(1, len(margins)):
             fitted = fit_calibration(method, margins[k - 1], labels[k - 1], weights[k - 1])
             before = row_losses(margins[k], labels[k])
             after = row_losses(fitted.shift + fitted.slope * margins[k], labels[k])
             gain, error = clustered_mean(before - after, weights[k], groups[k])
             proven += int(gain > error)
-        if proven >= TIMES_PROVEN:
+            harmed += int(gain < -error)
+        if proven >= TIMES_PROVEN and not harmed:
             return fit_calibration(method, margins[-1], labels[-1], weights[-1])
     return NONE
 

@@ -58,7 +58,7 @@ def _composition(fitted: Fitted) -> str:
     calibration = fitted.scorer.calibration
     return (
         f"## Composition\n\n| part | weight in the margin |\n|---|---|\n{rows}\n\n"
-        f"Logistic C {described['logistic C']:g}; boosters: {members}.\n"
+        f"Members: {described['logistic']}; {described['recent logistic']}; {members}.\n"
         f"Calibration: {calibration.method} (slope {calibration.slope:.3f}, shift {calibration.shift:+.3f})."
     )
 
@@ -74,7 +74,7 @@ def _figures(history: History, fitted: Fitted, report: Report) -> str:
     return (
         f"## Figures of the procedure ({fitted.backtest.kind})\n\n{slices}\n\n"
         f"| rung | ROC-AUC | PR-AUC | log loss | Brier | ECE |\n|---|---|---|---|---|---|\n{rows}\n\n"
-        f"Gain over the constant rate {fitted.gain:.4f} ± {fitted.gain_error:.4f} "
+        f"Gain over the constant rate {fitted.proof.honest.gain:.4f} ± {fitted.proof.honest.gain_error:.4f} "
         "(standard error, by account or lead). "
         f"A random split would have shown an AUC higher by {report.optimism_gap:+.3f}."
     )

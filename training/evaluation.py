@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import expit
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from training.backtest import PRIOR, Tested, candidate_name, linear_name, prepare, try_boosters, try_linear
+from training.backtest import PRIOR, Tested, candidate_name, prepare, sampled, try_boosters, try_logistics
 from training.blend import log_loss
 from training.boosters import shape_of
 from training.fitting import Choice, Fitted, Options
@@ -22,6 +22,7 @@ from training.naive_bayes import naive_bayes_margins
 from training.slices import random_folds
 
 ECE_BINS = 10
+SPLIT_ROWS = 25_000
 BLEND = "blend"
 NAIVE_BAYES = "naive Bayes"
 
@@ -161,7 +162,7 @@ def _slug(rung: str) -> str:
 def _rung_margins(matrix: Matrix, fitted: Fitted, number: int) -> dict[str, np.ndarray]:
     tested, choice = fitted.slices[number], fitted.choice
     past = matrix.take(tested.fold.train)
-    names = [linear_name(choice.strength), *(candidate_name(c) for c in (*choice.plain, *choice.stacked)), PRIOR]
+    names = [choice.logistic.name, choice.recent.name, *(candidate_name(c) for c in choice.boosters), PRIOR]
     alone = {name: tested.margins[name] for name in names}
     return {BLEND: fitted.honest[number], **alone, NAIVE_BAYES: naive_bayes_margins(past, tested.rows)}
 
@@ -169,19 +170,17 @@ def _rung_margins(matrix: Matrix, fitted: Fitted, number: int) -> dict[str, np.n
 def _random_split(matrix: Matrix, choice: Choice, options: Options) -> Figures:
     """One random fifth, groups and equal rows kept together, by the chosen blend."""
     fold = random_folds(matrix, 5, seed=options.seed)[0]
-    prepared = prepare(matrix.take(fold.train), seed=options.seed)
-    tested = Tested(matrix.take(fold.test), fold)
-    try_linear(prepared, tested, directed=options.monotone)
-    settings = [setting for setting, _ in (*choice.plain, *choice.stacked)]
-    shape = shape_of(matrix.declarations, separate=options.separate, monotone=options.monotone)
+    past = sampled(matrix.take(fold.train), SPLIT_ROWS, seed=options.seed)
+    tested = Tested(sampled(matrix.take(fold.test), SPLIT_ROWS, seed=options.seed), fold)
+    prepared = prepare(past, seed=options.seed)
+    try_logistics(prepared, tested, [choice.logistic, choice.recent], directed=options.monotone)
     try_boosters(
         prepared,
         tested,
-        settings,
-        shape,
-        strength=choice.strength,
+        [setting for setting, _ in choice.boosters],
+        shape_of(matrix.declarations, separate=options.separate, monotone=options.monotone),
+        logistic=choice.logistic,
         directed=options.monotone,
         seed=options.seed,
-        step=lambda: None,
     )
     return figures(choice.blend(tested), tested.rows.label, tested.rows.weight)

@@ -1,6 +1,6 @@
 """The training procedure: every choice by time-ordered backtest, then one fit on all matured rows.
 
-prior, logistic, LightGBMs  →  backtest on slices  →  strength, sizes, weights, calibration  →  fit on everything
+priors, logistics, LightGBMs → backtest on slices → which of them, what size, what weights → fit on everything
 """
 
 from __future__ import annotations
@@ -10,44 +10,56 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from features.declaration import Declaration
 from training.backtest import (
+    HALF_LIVES,
+    MOST_ROWS,
     PRIOR,
     RECENT,
+    STRENGTHS,
+    BoosterData,
     Candidate,
+    Logistic,
     Prepared,
     Tested,
-    best_strength,
-    booster_data,
+    best_logistic,
     candidate_name,
-    final_linear,
-    linear_name,
+    fit_logistic,
     prepare,
     prior_margins,
     rows_a_leaf,
+    sampled,
+    side_by_side,
     try_boosters,
-    try_linear,
+    try_logistics,
 )
-from training.blend import Slice, blend_weights, row_losses, shrunk_loss
+from training.blend import Slice, blend_weights, pooled_loss, shrunk_loss
 from training.boosters import SETTINGS, STEPS, Setting, booster_text, fit_booster, shape_of
-from training.calibration import choose_calibration, clustered_mean
-from training.linear import linear_part
+from training.calibration import choose_calibration
+from training.evidence import Proof, evidence_of
+from training.linear import LinearFit, linear_part
 from training.matrix import Matrix, informative
 from training.parts import BoosterPart, Calibration, Scorer
 from training.slices import Backtest, backtest_folds
 
+TRIALS = 7
 AVERAGED = 3
 """The best this many LightGBMs are averaged."""
 PARSIMONY = 0.01
 """A smaller booster is taken when it keeps all but this share of the best one's gain over the prior."""
-NOISE = 1.645
-"""Standard errors by which the blend's gain must exceed nothing: a one-sided 5% test."""
+
+COMPONENTS = (PRIOR, RECENT, "logistic", "recent logistic", "LightGBM", "LightGBM on logistic")
+USUAL = np.array([0.05, 0.05, 0.25, 0.15, 0.30, 0.20])
+"""The mixture a blend is pulled towards while the history is short."""
+
+Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Options:
-    trials: int = len(SETTINGS)
+    trials: int = TRIALS
     seed: int = 0
     separate: bool = True
     """Fit and behaviour features in separate trees."""
@@ -59,25 +71,37 @@ class Options:
 class Choice:
     """What the backtest chose; `weights` belong to COMPONENTS, in their order."""
 
-    strength: float
+    logistic: Logistic
+    recent: Logistic
     plain: tuple[Candidate, ...]
     stacked: tuple[Candidate, ...]
     weights: tuple[float, ...]
 
+    @property
+    def boosters(self) -> tuple[Candidate, ...]:
+        return (*self.plain, *self.stacked)
+
     def described(self) -> dict[str, Any]:
         """For the manifest, the registry and the model card."""
-        members = {"LightGBM": self.plain, "LightGBM on logistic": self.stacked}
         return {
-            "logistic C": self.strength,
             "weights": {name: round(w, 6) for name, w in zip(COMPONENTS, self.weights, strict=True)},
-            **{name: [candidate_name(c) for c in found] for name, found in members.items()},
+            "logistic": self.logistic.name,
+            "recent logistic": self.recent.name,
+            "LightGBM": [candidate_name(c) for c in self.plain],
+            "LightGBM on logistic": [candidate_name(c) for c in self.stacked],
         }
 
+    def components(self, tested: Tested) -> np.ndarray:
+        """Margins [n, 6] of COMPONENTS; a component without members is the prior again."""
+        margins = tested.margins
+        parts = [margins[PRIOR], margins[RECENT], margins[self.logistic.name], margins[self.recent.name]]
+        for members in (self.plain, self.stacked):
+            names = [candidate_name(c) for c in members] or [PRIOR]
+            parts.append(np.mean([margins[n] for n in names], axis=0))
+        return np.column_stack(parts)
+
     def blend(self, tested: Tested) -> np.ndarray:
-        return _components(tested, self.strength, self.plain, self.stacked) @ np.array(self.weights)
-
-
-COMPONENTS = (PRIOR, RECENT, "logistic", "LightGBM", "LightGBM on logistic")
+        return np.asarray(self.components(tested) @ np.array(self.weights))
 
 
 @dataclass(frozen=True)
@@ -85,47 +109,36 @@ class Fitted:
     """The scorer with its schema; the rest is what the report tells."""
 
     scorer: Scorer
+    declarations: tuple[Declaration, ...]
+    """The scorer's schema: the features that were not constant."""
     choice: Choice
     backtest: Backtest
     slices: tuple[Tested, ...]
     honest: tuple[np.ndarray, ...]
     """The blend's margins on each slice, chosen without that slice."""
-    gain: float
-    """Mean log loss of the prior minus the honest blend's, pooled over the slices."""
-    gain_error: float
-    declarations: tuple[Declaration, ...]
-    """The scorer's schema: the features that were not constant."""
-
-    @property
-    def beats_prior(self) -> bool:
-        return self.gain > NOISE * self.gain_error
+    proof: Proof
 
 
-def fit_scorer(matrix: Matrix, options: Options, *, progress: Callable[[str], None] = lambda _: None) -> Fitted:
-    """Backtests, chooses, fits on everything. `matrix` holds matured rows in any order.
-
-    Raises ValueError when no fold can be formed (fewer than two outcomes or
-    two rows without): the caller has counted outcomes before.
-    """
-    useful = informative(matrix)
-    backtest = backtest_folds(useful, seed=options.seed)
-    slices = _tested(useful, backtest, options, progress)
-    settings = SETTINGS[: options.trials]
-    choice = choose(slices, settings)
-    honest = _honest_margins(slices, settings, choice)
-    gain, error = _gain(slices, honest)
-    calibration = _calibration(backtest, slices, honest)
-    progress("fitting on all matured rows")
-    scorer = _final(useful, choice, calibration, options)
+def fit_scorer(matrix: Matrix, options: Options, *, progress: Progress = lambda _: None) -> Fitted:
+    """Backtests, chooses, fits on everything. `matrix` holds matured rows in any order, some of each label."""
+    with threadpool_limits(1):
+        useful = informative(matrix)
+        backtest = backtest_folds(useful, seed=options.seed)
+        settings = SETTINGS[: options.trials]
+        slices = _tested(useful, backtest, settings, options, progress)
+        choice = choose(slices, settings)
+        honest = _honest_margins(slices, settings, choice)
+        calibration = _calibration(backtest, slices, choice)
+        progress("fitting on all matured rows")
+        scorer = _final(useful, choice, calibration, options)
     return Fitted(
         scorer=scorer,
+        declarations=useful.declarations,
         choice=choice,
         backtest=backtest,
         slices=slices,
         honest=honest,
-        gain=gain,
-        gain_error=error,
-        declarations=useful.declarations,
+        proof=Proof(evidence_of(slices, honest), evidence_of(slices, [choice.blend(s) for s in slices])),
     )
 
 
@@ -135,40 +148,62 @@ def prior_only(scorer: Scorer) -> Scorer:
 
 
 def choose(slices: Sequence[Tested], settings: Sequence[Setting]) -> Choice:
-    """Strength, sizes and weights with the lowest pooled log loss on `slices`."""
-    strength = best_strength(slices)
+    """Logistics, sizes and weights with the lowest pooled log loss on `slices`."""
+    logistic = best_logistic(slices, _tried(slices, [Logistic(c) for c in STRENGTHS]))
+    aged = [Logistic(c, h) for h in HALF_LIVES for c in STRENGTHS]
+    recent = best_logistic(slices, _tried(slices, aged))
     plain = _best([s for s in settings if not s.on_linear], slices)[:AVERAGED]
     stacked = _best([s for s in settings if s.on_linear], slices)[:1]
-    components = [_components(s, strength, plain, stacked) for s in slices]
-    weights = blend_weights([_slice(s, c) for s, c in zip(slices, components, strict=True)])
-    return Choice(strength, tuple(plain), tuple(stacked), tuple(float(w) for w in weights))
+    choice = Choice(logistic, recent, tuple(plain), tuple(stacked), ())
+    parts = [Slice(choice.components(s), s.rows.label, s.rows.weight, s.fold.weight) for s in slices]
+    weights = blend_weights(parts, _usual(choice))
+    return replace(choice, weights=tuple(float(w) for w in weights))
+
+
+def _usual(choice: Choice) -> np.ndarray:
+    """USUAL without the components that have no members."""
+    there = np.array([1, 1, 1, 1, bool(choice.plain), bool(choice.stacked)])
+    return USUAL * there / (USUAL * there).sum()
+
+
+def _tried(slices: Sequence[Tested], logistics: Sequence[Logistic]) -> list[Logistic]:
+    return [logistic for logistic in logistics if all(logistic.name in s.margins for s in slices)]
 
 
 def _tested(
-    matrix: Matrix, backtest: Backtest, options: Options, progress: Callable[[str], None]
+    matrix: Matrix, backtest: Backtest, settings: Sequence[Setting], options: Options, progress: Progress
 ) -> tuple[Tested, ...]:
+    slices = [Tested(matrix.take(fold.test), fold) for fold in backtest.folds]
+    progress("preparing the slices")
+    pasts = [
+        prepare(sampled(matrix.take(fold.train), MOST_ROWS, seed=options.seed), seed=options.seed)
+        for fold in backtest.folds
+    ]
+    _try_all_logistics(pasts, slices, options, progress)
+    logistic = best_logistic(slices, [Logistic(c) for c in STRENGTHS])
     shape = shape_of(matrix.declarations, separate=options.separate, monotone=options.monotone)
-    settings = SETTINGS[: options.trials]
-    prepared, slices = [], []
-    for number, fold in enumerate(backtest.folds, 1):
-        progress(f"logistic, slice {number} of {len(backtest.folds)}")
-        prepared.append(prepare(matrix.take(fold.train), seed=options.seed))
-        slices.append(Tested(matrix.take(fold.test), fold))
-        try_linear(prepared[-1], slices[-1], directed=options.monotone)
-    strength = best_strength(slices)
-    for number, (past, tested) in enumerate(zip(prepared, slices, strict=True), 1):
-        progress(f"LightGBM, slice {number} of {len(slices)}")
-        try_boosters(
-            past,
-            tested,
-            settings,
-            shape,
-            strength=strength,
-            directed=options.monotone,
-            seed=options.seed,
-            step=lambda: progress(""),
-        )
+    for number, (past, tested) in enumerate(zip(pasts, slices, strict=True), 1):
+        progress(f"LightGBM, {len(settings)} trials on slice {number} of {len(slices)}")
+        try_boosters(past, tested, settings, shape, logistic=logistic, directed=options.monotone, seed=options.seed)
     return tuple(slices)
+
+
+def _try_all_logistics(
+    pasts: Sequence[Prepared], slices: Sequence[Tested], options: Options, progress: Progress
+) -> None:
+    """All strengths with rows alike; then the best one with the newest rows weighing more."""
+
+    def on_each_slice(logistics: Sequence[Logistic]) -> None:
+        side_by_side(
+            lambda p=past, t=tested: try_logistics(p, t, logistics, directed=options.monotone)  # type: ignore[misc]
+            for past, tested in zip(pasts, slices, strict=True)
+        )
+
+    progress(f"logistic regression on {len(slices)} slices")
+    alike = [Logistic(c) for c in STRENGTHS]
+    on_each_slice(alike)
+    strength = best_logistic(slices, alike).strength
+    on_each_slice([Logistic(strength, h) for h in HALF_LIVES])
 
 
 def _best(settings: Sequence[Setting], slices: Sequence[Tested]) -> list[Candidate]:
@@ -182,31 +217,9 @@ def _sized(setting: Setting, slices: Sequence[Tested]) -> tuple[float, Candidate
         trees: shrunk_loss([s.slice_of([candidate_name((setting, trees)), PRIOR]) for s in slices], 0, 1)
         for trees in STEPS
     }
-    best = min(losses.values())
-    nothing = float(
-        np.average(
-            [np.average(row_losses(s.margins[PRIOR], s.rows.label), weights=s.rows.weight) for s in slices],
-            weights=[s.fold.weight for s in slices],
-        )
-    )
+    best, nothing = min(losses.values()), pooled_loss([s.slice_of([PRIOR]) for s in slices], np.ones(1))
     trees = min(t for t, loss in losses.items() if loss <= best + PARSIMONY * max(nothing - best, 0.0))
     return losses[trees], (setting, trees)
-
-
-def _components(
-    tested: Tested, strength: float, plain: Sequence[Candidate], stacked: Sequence[Candidate]
-) -> np.ndarray:
-    """Margins [n, 5] of COMPONENTS; a component without members is the prior again."""
-    margins = tested.margins
-    parts = [margins[PRIOR], margins[RECENT], margins[linear_name(strength)]]
-    for members in (plain, stacked):
-        names = [candidate_name(c) for c in members] or [PRIOR]
-        parts.append(np.mean([margins[n] for n in names], axis=0))
-    return np.column_stack(parts)
-
-
-def _slice(tested: Tested, components: np.ndarray) -> Slice:
-    return Slice(components, tested.rows.label, tested.rows.weight, tested.fold.weight)
 
 
 def _honest_margins(slices: Sequence[Tested], settings: Sequence[Setting], choice: Choice) -> tuple[np.ndarray, ...]:
@@ -217,49 +230,62 @@ def _honest_margins(slices: Sequence[Tested], settings: Sequence[Setting], choic
     return tuple(choose(others, settings).blend(slices[k]) for k, others in enumerate(rest))
 
 
-def _gain(slices: Sequence[Tested], honest: Sequence[np.ndarray]) -> tuple[float, float]:
-    """(mean loss of prior − blend, standard error), slices with their say, errors clustered by group."""
-    means, errors, say = [], [], []
-    for tested, margin in zip(slices, honest, strict=True):
-        rows = tested.rows
-        difference = row_losses(tested.margins[PRIOR], rows.label) - row_losses(margin, rows.label)
-        mean, error = clustered_mean(difference, rows.weight, rows.group)
-        means.append(mean)
-        errors.append(error)
-        say.append(tested.fold.weight)
-    share = np.array(say) / sum(say)
-    return float(share @ means), float(np.sqrt((share**2) @ np.square(errors)))
-
-
-def _calibration(backtest: Backtest, slices: Sequence[Tested], honest: Sequence[np.ndarray]) -> Calibration:
+def _calibration(backtest: Backtest, slices: Sequence[Tested], choice: Choice) -> Calibration:
     if backtest.kind == "random by group":
         return Calibration()
     rows = [s.rows for s in slices]
-    return choose_calibration(honest, [r.label for r in rows], [r.weight for r in rows], [r.group for r in rows])
+    margins = [choice.blend(s) for s in slices]
+    return choose_calibration(margins, [r.label for r in rows], [r.weight for r in rows], [r.group for r in rows])
 
 
 def _final(matrix: Matrix, choice: Choice, calibration: Calibration, options: Options) -> Scorer:
     prepared = prepare(matrix, seed=options.seed)
-    fit = final_linear(prepared, strength=choice.strength, directed=options.monotone)
-    linear = linear_part(fit, prepared.x, matrix.weight, len(matrix.declarations))
-    old, recent, linear_weight, plain, stacked = choice.weights
+    old, recent, alone, alone_recent, plain, stacked = choice.weights
     priors = prior_margins(matrix)
     prior_weight = old + recent
     margin = (old * priors[PRIOR] + recent * priors[RECENT]) / prior_weight if prior_weight else priors[PRIOR]
     wanted = [(c, plain / len(choice.plain)) for c in choice.plain if plain]
     wanted += [(c, stacked / len(choice.stacked)) for c in choice.stacked if stacked]
-    boosters = _final_boosters(prepared, wanted, choice.strength, options)
-    return Scorer(prepared.columns, linear, boosters, margin, prior_weight, linear_weight, calibration)
+    shares = {choice.logistic: alone + stacked, choice.recent: alone_recent}
+    linear = _mixed(prepared, shares, options)
+    return Scorer(
+        columns=prepared.columns,
+        linear=linear_part(linear, prepared.x, matrix.weight, len(matrix.declarations)),
+        boosters=_final_boosters(prepared, wanted, choice.logistic, options),
+        prior_margin=margin,
+        prior_weight=prior_weight,
+        linear_weight=alone + alone_recent,
+        calibration=calibration,
+    )
+
+
+def _mixed(prepared: Prepared, shares: dict[Logistic, float], options: Options) -> LinearFit:
+    """Logistics of one design mixed in margin space are one linear function: their weighted mean."""
+    used = {lo: share for lo, share in shares.items() if share} or dict.fromkeys(list(shares)[:1], 1.0)
+    fits = side_by_side(
+        lambda lo=logistic: fit_logistic(prepared, lo, directed=options.monotone)  # type: ignore[misc]
+        for logistic in used
+    )
+    share = np.array(list(used.values())) / sum(used.values())
+    return LinearFit(
+        prepared.design,
+        float(share @ [f.intercept for f in fits]),
+        np.sum([s * f.coefficients for s, f in zip(share, fits, strict=True)], axis=0),
+    )
 
 
 def _final_boosters(
-    prepared: Prepared, wanted: Sequence[tuple[Candidate, float]], strength: float, options: Options
+    prepared: Prepared, wanted: Sequence[tuple[Candidate, float]], logistic: Logistic, options: Options
 ) -> tuple[BoosterPart, ...]:
+    if not wanted:
+        return ()
     shape = shape_of(prepared.matrix.declarations, separate=options.separate, monotone=options.monotone)
-    data = booster_data(prepared, [c[0] for c, _ in wanted], strength=strength, directed=options.monotone)
+    data = BoosterData(prepared, [c[0] for c, _ in wanted], logistic, directed=options.monotone)
     leaf = rows_a_leaf(prepared.matrix)
-    parts = []
-    for (setting, trees), weight in wanted:
-        booster = fit_booster(data[setting.on_linear], setting, shape, trees=trees, rows_a_leaf=leaf, seed=options.seed)
-        parts.append(BoosterPart(booster_text(booster), weight, setting.on_linear))
-    return tuple(parts)
+
+    def part(candidate: Candidate, weight: float) -> BoosterPart:
+        setting, trees = candidate
+        booster = fit_booster(data.of(setting), setting, shape, trees=trees, rows_a_leaf=leaf, seed=options.seed)
+        return BoosterPart(booster_text(booster), weight, setting.on_linear)
+
+    return tuple(side_by_side(lambda c=c, w=w: part(c, w) for c, w in wanted))  # type: ignore[misc]

@@ -22,7 +22,8 @@ from training.bundle import Bundle
 from training.card import model_card
 from training.choosing import DEFAULT_SHARE, RECENT_WEEKS, choose_policy, choose_share, crossings
 from training.evaluation import Report, evaluate, flat_metrics
-from training.fitting import NOISE, Fitted, Options, fit_scorer, prior_only
+from training.evidence import NOISE
+from training.fitting import Fitted, Options, fit_scorer, prior_only
 from training.golden import golden_rows
 from training.matrix import Matrix, informative
 from training.parts import Scorer
@@ -101,22 +102,22 @@ def train(
     fitted = fit_scorer(matrix, request.options, progress=say)
     say("evaluating, forward in time and in a random split")
     report = evaluate(matrix, fitted, request.options)
-    if not fitted.beats_prior:
+    if not fitted.proof.beats_prior:
         if not request.keep_prior:
-            raise not_enough_signal(history, fitted, report)
+            raise not_enough_signal(history, fitted)
         fitted = replace(fitted, scorer=prior_only(fitted.scorer))
     facts = _facts(history, matrix, request, fitted, report)
     bundle = _written(home, history, fitted.scorer, fitted.declarations, matrix, facts, proven=True)
     return _registered(store, home, registry, request, history, matrix, bundle, fitted, report, now, say)
 
 
-def not_enough_signal(history: History, fitted: Fitted, report: Report) -> ModelRefused:
-    blend, prior = report.rungs["blend"], report.rungs["prior"]
+def not_enough_signal(history: History, fitted: Fitted) -> ModelRefused:
+    found = fitted.proof.honest
     return ModelRefused(
         f"not enough signal for {history.target.name}",
-        f"log loss {blend.log_loss:.4f} forward in time against {prior.log_loss:.4f} of the constant rate: "
-        f"a gain of {fitted.gain:.4f} with a standard error of {fitted.gain_error:.4f}, "
-        f"from {history.outcomes} outcomes",
+        f"a gain in log loss over the constant rate of {found.gain:.4f} with a standard error of "
+        f"{found.gain_error:.4f}, and an AUC of {found.order:.3f} with one of {found.order_error:.3f}, "
+        f"forward in time, from {history.outcomes} outcomes",
         expected=f"a gain of more than {NOISE} standard errors; nothing was registered",
         remedy="add history or columns that tell leads apart, or register the constant rate with --keep-prior",
     )

@@ -21,7 +21,10 @@ from training.matrix import Matrix
 
 Kind = Literal["forward", "forward, labels overlap", "random by group"]
 
-CUTS = (0.4, 0.6, 0.8, 1.0)
+CUTS = (0.4, 0.6, 0.8, 0.9, 0.95, 1.0)
+"""Slices are cut here, by share of the cycles: finer towards the present, which the model will meet first."""
+LATER = 1.6
+"""By this factor each slice has more say than the one before, beside the root of its size."""
 LEAST_TRAINING = 15
 """Outcomes, and rows without, that a fold's training part must have."""
 LEAST_SLICE = 8
@@ -47,12 +50,12 @@ class Backtest:
 
 
 def backtest_folds(matrix: Matrix, *, seed: int) -> Backtest:
-    """Up to three forward folds; else the next weaker kind that has at least one."""
+    """Up to five forward folds; else the next weaker kind that has enough for one."""
     for kind, strict in (("forward", True), ("forward, labels overlap", False)):
         folds = [_forward_fold(matrix, low, high, strict) for low, high in _bounds(matrix)]
         kept = [f for f in folds if _enough(matrix, f)]
         if len(kept) >= (2 if strict else 1):
-            return Backtest(kind, _weighted(kept))  # type: ignore[arg-type]
+            return Backtest(kind, _weighted(matrix, kept))  # type: ignore[arg-type]
     return Backtest("random by group", random_folds(matrix, 5, seed=seed))
 
 
@@ -66,12 +69,24 @@ def random_folds(matrix: Matrix, count: int, *, seed: int) -> tuple[Fold, ...]:
 
 
 def _bounds(matrix: Matrix) -> list[tuple[int, int]]:
-    """Slice bounds at 40, 60, 80 and 100% of the cycles by start."""
+    """Bounds of the slices by cycle start, from CUTS; a slice with too few outcomes is joined to the next."""
     _, first = np.unique(matrix.cycle, return_index=True)
     starts = np.sort(matrix.cycle_start[first])
     places = [min(round(cut * len(starts)), len(starts) - 1) for cut in CUTS]
     cuts = [int(starts[p]) for p in places[:-1]] + [int(starts[-1]) + 1]
-    return [(low, high) for low, high in itertools.pairwise(cuts) if low < high]
+    joined = [cuts[0]]
+    for cut in cuts[1:]:
+        if cut > joined[-1] and _telling(matrix, joined[-1], cut):
+            joined.append(cut)
+    if len(joined) > 1:
+        joined[-1] = cuts[-1]
+    return list(itertools.pairwise(joined))
+
+
+def _telling(matrix: Matrix, begins: int, ends: int) -> bool:
+    inside = (matrix.cycle_start >= begins) & (matrix.cycle_start < ends)
+    won = matrix.label[inside].sum()
+    return bool(min(won, inside.sum() - won) >= LEAST_SLICE)
 
 
 def _forward_fold(matrix: Matrix, begins: int, ends: int, strict: bool) -> Fold:
@@ -86,12 +101,14 @@ def _forward_fold(matrix: Matrix, begins: int, ends: int, strict: bool) -> Fold:
 
 def _enough(matrix: Matrix, fold: Fold) -> bool:
     won, rows = matrix.label[fold.train].sum(), len(fold.train)
-    seen = matrix.label[fold.test].sum()
-    return bool(min(won, rows - won) >= LEAST_TRAINING and min(seen, len(fold.test) - seen) >= LEAST_SLICE)
+    return bool(min(won, rows - won) >= LEAST_TRAINING and _telling(matrix, fold.begins, fold.ends))
 
 
-def _weighted(folds: Sequence[Fold]) -> tuple[Fold, ...]:
-    return tuple(Fold(f.train, f.test, f.begins, f.ends, float(k + 1)) for k, f in enumerate(folds))
+def _weighted(matrix: Matrix, folds: Sequence[Fold]) -> tuple[Fold, ...]:
+    return tuple(
+        Fold(f.train, f.test, f.begins, f.ends, LATER**k * float(np.sqrt(matrix.weight[f.test].sum())))
+        for k, f in enumerate(folds)
+    )
 
 
 def _with_equal_rows(matrix: Matrix) -> np.ndarray:

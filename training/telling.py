@@ -80,9 +80,9 @@ def weights_line(fitted: Fitted) -> str:
 def gain_lines(trained: Trained) -> Iterator[str]:
     assert trained.fitted is not None
     assert trained.report is not None
-    fitted, report = trained.fitted, trained.report
+    report, found = trained.report, trained.fitted.proof.honest
     first = report.deciles[0]
-    yield f"gain over the constant rate: {fitted.gain:.4f} ± {fitted.gain_error:.4f} in log loss (standard error)"
+    yield f"gain over the constant rate: {found.gain:.4f} ± {found.gain_error:.4f} in log loss (standard error)"
     yield f"best tenth: {first.lift:.1f} times the mean rate, {first.captured:.0%} of the outcomes"
     yield (
         f"optimism gap: a random split would show AUC {report.random_split.auc:.3f} "

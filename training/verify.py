@@ -57,4 +57,3 @@ def main(path: str) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
-

@@ -1,0 +1,255 @@
+"""A trained bundle: sums that add up, one row and many alike, the same bytes again, no damage served."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import shutil
+import subprocess
+import sys
+from math import factorial
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import pytest
+
+from conftest_training import Model, bundle_of, columns_of, values_of
+from data.errors import DataRefused, ModelRefused, NotFound
+from training.bundle import Bundle, logistic
+from training.verify import verify_bundle
+
+ROWS = range(0, 3_000, 150)
+
+
+def test_parts_and_contributions_sum_to_the_margin(model: Model) -> None:
+    groups = np.array([d.group == "fit" for d in model.bundle.declarations])
+    for row in ROWS:
+        scored = model.bundle.explain(values_of(model, row))
+        each = np.array(scored.contributions)
+        assert scored.base + scored.fit + scored.behaviour == scored.margin
+        assert scored.base + each.sum() == pytest.approx(scored.margin, abs=1e-9)
+        assert each[groups].sum() == pytest.approx(scored.fit, abs=1e-9)
+        assert scored.probability == logistic(scored.margin)
+
+
+def test_one_row_and_many_agree_to_the_last_bit(model: Model) -> None:
+    table = model.bundle.score_columns(columns_of(model))
+    for row in ROWS:
+        scored = model.bundle.explain(values_of(model, row))
+        assert scored.margin == table.margin[row]
+        assert scored.probability == table.probability[row]
+        assert scored.contributions == tuple(table.contributions[row])
+
+
+def test_the_bundle_scores_as_the_fitted_parts_do(model: Model) -> None:
+    """The margin rebuilt from the written parts: linear terms by hand, trees by LightGBM's own raw scores."""
+    scorer = model.fitted.scorer
+    table = model.bundle.score_columns(columns_of(model))
+    encoded = model.bundle.scorer.encoded([columns_of(model)[d.name] for d in model.bundle.declarations])
+    for row in ROWS:
+        raw = sum(
+            part.weight * lightgbm.Booster(model_str=part.text).predict(encoded[row : row + 1], raw_score=True)[0]
+            for part in scorer.boosters
+        )
+        linear = scorer.linear.intercept + sum(
+            linear_term(t, v) for t, v in zip(scorer.linear.terms, filled(model, row), strict=True)
+        )
+        margin = scorer.prior_weight * scorer.prior_margin + scorer.linear_share * linear + raw
+        assert scorer.calibration.shift + scorer.calibration.slope * margin == pytest.approx(table.margin[row], abs=1e-9)
+
+
+def filled(model: Model, row: int) -> list[object]:
+    """The row's values with recency nulls as the oldest age, as the linear part is given them."""
+    values = []
+    for column, value in zip(model.fitted.scorer.columns, values_of(model, row), strict=True):
+        oldest = getattr(column, "cap", None)
+        missing = value is None and oldest is not None
+        values.append(column.null if missing else min(value, oldest) if oldest is not None else value)
+    return values
+
+
+def linear_term(term: object, value: object) -> float:
+    if hasattr(term, "levels"):
+        return term.null if value is None else term.levels.get(value, term.other)
+    if value is None:
+        return term.null
+    f = np.sign(value) * np.log1p(abs(value)) if term.logarithm else value
+    return float(term.slope * np.clip(f, term.low, term.high) + term.offset)
+
+
+@pytest.mark.parametrize("damage", ["unseen level", "null everywhere", "huge numbers"])
+def test_rows_like_none_before_get_a_finite_answer(model: Model, damage: str) -> None:
+    values = []
+    for declaration, value in zip(model.bundle.declarations, values_of(model, 0), strict=True):
+        odd = {"unseen level": "never seen", "null everywhere": None, "huge numbers": value}[damage]
+        large = {"unseen level": value, "null everywhere": None, "huge numbers": 1e300}[damage]
+        values.append(odd if declaration.is_category else large)
+    scored = model.bundle.explain(values)
+    assert np.isfinite(scored.margin)
+    assert 0 < scored.probability < 1
+
+
+def test_a_table_without_a_declared_feature_is_refused_by_name(model: Model) -> None:
+    columns = columns_of(model)
+    del columns["visits_30d_count"]
+    with pytest.raises(DataRefused, match="visits_30d_count"):
+        model.bundle.score_columns(columns)
+
+
+def test_a_row_of_another_length_is_refused(model: Model) -> None:
+    with pytest.raises(DataRefused, match="values"):
+        model.bundle.explain([1.0])
+
+
+def test_training_again_gives_the_same_bytes(model: Model, tmp_path: Path) -> None:
+    from conftest_training import QUICK
+    from training.fitting import fit_scorer
+
+    again = bundle_of(tmp_path, model.matrix, fit_scorer(model.matrix, QUICK))
+    assert again.name == model.bundle.hash
+    assert {p.name: p.read_bytes() for p in again.rglob("*") if p.is_file()} == {
+        p.name: p.read_bytes() for p in model.bundle.path.rglob("*") if p.is_file()
+    }
+
+
+def test_the_order_of_rows_does_not_matter_to_the_manifest_hash_of_the_same_content(model: Model) -> None:
+    assert hashlib.sha256((model.bundle.path / "manifest.json").read_bytes()).hexdigest() == model.bundle.path.name
+
+
+def test_verification_passes_a_sound_bundle(model: Model) -> None:
+    verify_bundle(model.bundle.path)
+
+
+def files_of(bundle: Path) -> list[str]:
+    return sorted(str(p.relative_to(bundle)) for p in bundle.rglob("*") if p.is_file())
+
+
+def test_every_flipped_byte_and_truncation_is_refused_before_anything_is_parsed(model: Model, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    names = files_of(model.bundle.path)
+    for number in range(300):
+        name = names[number % len(names)]
+        damaged = copied(model, tmp_path)
+        text = bytearray((damaged / name).read_bytes())
+        spot = int(rng.integers(len(text)))
+        if number % 3:
+            text[spot] ^= 1 << int(rng.integers(8))
+        else:
+            del text[spot:]
+        (damaged / name).write_bytes(bytes(text))
+        with pytest.raises(ModelRefused):
+            verify_bundle(damaged)
+
+
+def test_a_missing_file_is_refused(model: Model, tmp_path: Path) -> None:
+    for name in files_of(model.bundle.path):
+        damaged = copied(model, tmp_path)
+        (damaged / name).unlink()
+        with pytest.raises((ModelRefused, NotFound)):
+            verify_bundle(damaged)
+
+
+def test_damage_with_matching_hashes_is_refused_by_the_throwaway_process(model: Model, tmp_path: Path) -> None:
+    """Whoever rewrites the hashes too still meets the golden rows, or a LightGBM that ends its own process."""
+
+    def lighter(text: bytes) -> bytes:
+        return text.replace(b"leaf_value=", b"leaf_value=9", 1)
+
+    def cut(text: bytes) -> bytes:
+        return text[: len(text) // 3]
+
+    def shifted(text: bytes) -> bytes:
+        return text.replace(b'"intercept": ', b'"intercept": 1', 1)
+
+    for name, change in (("boosters/00.txt", lighter), ("boosters/00.txt", cut), ("linear.json", shifted)):
+        damaged = copied(model, tmp_path)
+        (damaged / name).write_bytes(change((damaged / name).read_bytes()))
+        with pytest.raises(ModelRefused):
+            verify_bundle(resealed(damaged))
+
+
+def test_declarations_of_another_schema_hash_are_refused(model: Model, tmp_path: Path) -> None:
+    damaged = copied(model, tmp_path)
+    schema = json.loads((damaged / "schema.json").read_text())
+    schema["declarations"][0]["name"] = "other"
+    (damaged / "schema.json").write_text(json.dumps(schema))
+    with pytest.raises(ModelRefused, match="schema"):
+        Bundle.load(resealed(damaged))
+
+
+def copied(model: Model, folder: Path) -> Path:
+    place = folder / model.bundle.hash
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(model.bundle.path, place)
+    return place
+
+
+def resealed(bundle: Path) -> Path:
+    """The folder with a manifest, and a name, that agree with its damaged files."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    for name in manifest["files"]:
+        manifest["files"][name] = hashlib.sha256((bundle / name).read_bytes()).hexdigest()
+    text = json.dumps(manifest).encode()
+    (bundle / "manifest.json").write_bytes(text)
+    place = bundle.with_name(hashlib.sha256(text).hexdigest())
+    shutil.rmtree(place, ignore_errors=True)
+    return bundle.rename(place)
+
+
+def test_scoring_imports_no_training_library(root: Path) -> None:
+    """lightgbm brings scikit-learn and pandas where they are installed; the rest must not come."""
+    code = (
+        "import sys, training.bundle, training.policy;"
+        "print([m for m in ('mlflow', 'shap', 'ibis', 'duckdb', 'evidently', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def shapley_by_brute_force(tree: dict, row: np.ndarray, features: int) -> np.ndarray:
+    """Shapley values over cover-weighted conditional expectations, every coalition of features in turn."""
+
+    def expectation(node: dict, known: frozenset[int]) -> float:
+        if "leaf_value" in node:
+            return node["leaf_value"]
+        left, right = node["left_child"], node["right_child"]
+        feature = node["split_feature"]
+        if feature in known:
+            value = row[feature]
+            down = value <= node["threshold"] if not np.isnan(value) else node["default_left"]
+            return expectation(left if down else right, known)
+        share = cover(left) / (cover(left) + cover(right))
+        return share * expectation(left, known) + (1 - share) * expectation(right, known)
+
+    def cover(node: dict) -> float:
+        return node["leaf_count"] if "leaf_count" in node else node["internal_count"]
+
+    everyone = range(features)
+    values = np.zeros(features)
+    for feature in everyone:
+        rest = [f for f in everyone if f != feature]
+        for size in range(features):
+            weight = factorial(size) * factorial(features - size - 1) / factorial(features)
+            for coalition in itertools.combinations(rest, size):
+                known = frozenset(coalition)
+                values[feature] += weight * (expectation(tree, known | {feature}) - expectation(tree, known))
+    return values
+
+
+def test_contributions_are_shapley_values(model: Model) -> None:
+    rng = np.random.default_rng(1)
+    table = rng.normal(size=(800, 5))
+    table[rng.random(table.shape) < 0.1] = np.nan
+    label = (np.nan_to_num(table[:, 0]) + np.nan_to_num(table[:, 1] * table[:, 2]) > 0.3).astype(float)
+    booster = lightgbm.train(
+        {"objective": "binary", "num_leaves": 6, "verbose": -1, "num_threads": 1}, lightgbm.Dataset(table, label), 3
+    )
+    from training.native import row_contributions
+
+    explain = row_contributions(booster)
+    trees = [info["tree_structure"] for info in booster.dump_model()["tree_info"]]
+    for row in table[:12]:
+        expected = sum(shapley_by_brute_force(tree, row, 5) for tree in trees)
+        assert explain(row.copy())[:-1] == pytest.approx(expected, abs=1e-9)
