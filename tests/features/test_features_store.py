@@ -1,0 +1,88 @@
+"""The same lead by way of the store's history and by way of a snapshot: the same features."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from data.home import Home
+from data.store.history import lead_history
+from data.store.operational import Store
+from data.store.snapshots import Snapshot, take_snapshot
+from data.tables import ACCOUNT_ATTRIBUTES, LEAD_ATTRIBUTES, LEADS, STAGE_CHANGES, TOUCHPOINTS, Table
+from features.as_of import known_rows, open_rows, training_rows
+from features.engine import batch_engine, feature_values
+from features.online import OnlineFeatures
+from tests.features.comparing import catalogue, company
+from tests.features.worlds import DAY, MOMENTS, World, world
+
+AS_OF = MOMENTS[2]
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Snapshot]:
+    rng = random.Random(21)
+    home = Home.at(tmp_path_factory.mktemp("home"))
+    with Store.open(home) as store:
+        store.save_company(company(), now=AS_OF)
+        store.append_all(records([world(rng.choice, f"w{n}") for n in range(60)]), now=AS_OF)
+        return home, take_snapshot(store, home, now=AS_OF)
+
+
+def records(worlds: list[World]) -> dict[Table, pa.Table]:
+    rows: dict[Table, list[dict]] = {
+        table: [] for table in (LEADS, STAGE_CHANGES, TOUCHPOINTS, LEAD_ATTRIBUTES, ACCOUNT_ATTRIBUTES)
+    }
+    accounts = {h.account.account_id: h.account for w in worlds for h in w.leads if h.account}
+    for w in worlds:
+        for h in w.leads:
+            lead = {"lead_id": h.lead_id}
+            times = {"occurred_at": h.occurred_at, "recorded_at": h.recorded_at}
+            rows[LEADS].append({**lead, **times, "account_id": w.account_of[h.lead_id]})
+            rows[STAGE_CHANGES] += [{**fields(s), **lead} for s in h.stages]
+            rows[TOUCHPOINTS] += [{**fields(t), **lead} for t in h.touchpoints]
+            rows[LEAD_ATTRIBUTES] += [{**fields(a), **lead} for a in h.attributes]
+    for account_id, account in accounts.items():
+        rows[ACCOUNT_ATTRIBUTES] += [{**fields(a), "account_id": account_id} for a in account.attributes]
+    named = {
+        table: [{"source": "test", "source_id": str(n), **r} for n, r in enumerate(found)]
+        for table, found in rows.items()
+    }
+    return {table: pa.Table.from_pylist(found, schema=table.arrow_schema()) for table, found in named.items()}
+
+
+def fields(record: object) -> dict:
+    return {slot: getattr(record, slot) for slot in record.__slots__}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("as_of", [AS_OF, MOMENTS[4]])
+def test_a_snapshot_and_the_store_say_the_same_of_every_known_lead(stored: tuple[Home, Snapshot], as_of: int) -> None:
+    home, snapshot = stored
+    of = snapshot.company
+    wanted = catalogue(of)
+    online = OnlineFeatures(wanted, of)
+    with batch_engine(home) as connection, Store.open(home) as store:
+        tables = snapshot.tables(connection)
+        found = feature_values(connection, tables, known_rows(tables, as_of=as_of), wanted, of).to_pylist()
+        assert len(found) > 60
+        for row in found:
+            expected = online.row(lead_history(store, row["lead_id"]), as_of)
+            assert [row[d.name] for d in wanted] == expected, row["lead_id"]
+
+
+def test_rows_come_in_order_and_the_spill_folder_goes(stored: tuple[Home, Snapshot]) -> None:
+    home, snapshot = stored
+    wanted = catalogue(snapshot.company)[:3]
+    with batch_engine(home, memory_limit="500MB", threads=2) as connection:
+        tables = snapshot.tables(connection)
+        rows = training_rows(tables, snapshot.company, as_of=AS_OF + DAY)
+        found = feature_values(connection, tables, rows, wanted, snapshot.company).to_pylist()
+        again = feature_values(connection, tables, rows, wanted, snapshot.company).to_pylist()
+        assert connection.to_pyarrow(open_rows(tables, as_of=AS_OF).count()).as_py() > 0
+    keys = [(row["lead_id"], row["as_of"]) for row in found]
+    assert keys == sorted(keys)
+    assert found == again
+    assert not list(Path(home.path).glob("spill-*"))
