@@ -248,12 +248,6 @@ class World:
     def start_date(self) -> date:
         return date(1970, 1, 1) + timedelta(days=(self.start_at + 9 * HOUR) // DAY)
 
-    def without(self, **parts: object) -> World:
-        """The same world with other parameters."""
-        from dataclasses import replace
-
-        return replace(self, **parts)  # type: ignore[arg-type]
-
 
 @dataclass(frozen=True)
 class Calendar:
