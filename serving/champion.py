@@ -34,7 +34,7 @@ def load_deployment(store: Store, home: Home, deployment: Deployment, *, verifie
 
 
 def champions(store: Store, home: Home, wanted: Sequence[str] = ()) -> dict[str, InForce]:
-    """The champion of every target, or of those wanted, in the order the company declares them.
+    """The champion of every target, or of those wanted, the primary target's first.
 
     Raises NotFound when there is none, UsageError for a target without one.
     """
@@ -51,9 +51,14 @@ def champions(store: Store, home: Home, wanted: Sequence[str] = ()) -> dict[str,
         return {force.bundle.target: force for force in loaded}
 
 
+PRIMARY = "won"
+"""The target that is answered first where it is deployed."""
+
+
 def _targets(store: Store) -> tuple[str, ...]:
+    """The company's targets, the primary one first, the others as declared."""
     company = store.company()
-    return tuple(t.name for t in company.targets) if company else ()
+    return tuple(sorted((t.name for t in company.targets), key=lambda name: name != PRIMARY)) if company else ()
 
 
 class Champions:

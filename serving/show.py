@@ -78,7 +78,7 @@ def _lines(lead_id: str, answer: TargetAnswer, lang: Language) -> list[Renderabl
 def _bars(answer: TargetAnswer, lang: Language) -> Table:
     table = Table.grid(padding=(0, 2))
     for part, value in (("fit", answer.fit), ("behaviour", answer.behaviour)):
-        table.add_row(_WORDS[lang][part], _bar(value or 0.0), f"{value or 0.0:+.2f}")
+        table.add_row(_WORDS[lang][part], _bar(value or 0.0))
     return table
 
 
