@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from data.sources.cells import Cell
+from data.sources.cells import Cell, microseconds
 from data.sources.columns import attribute_of, type_of
 from data.sources.sections import FileSection, StageSection
 from data.tables import STANDARD_ATTRIBUTES
@@ -69,10 +69,17 @@ def _of_stages(mapping: Mapping, place: str, file: FileSection) -> Iterator[str]
         if mapping.by_row and (section.at or section.known_after):
             yield f'{here}: with company.time = "row" an outcome is known right after its row; remove at, known_after'
         if not mapping.by_row:
-            yield from _of_stage_time(here, section)
+            yield from _of_stage_time(mapping, here, section)
 
 
-def _of_stage_time(here: str, section: StageSection) -> Iterator[str]:
+def _of_stage_time(mapping: Mapping, here: str, section: StageSection) -> Iterator[str]:
+    meant = {section.stage.value, *section.stage.words.values()}
+    for name, target in mapping.targets.items():
+        if target.stage in meant and microseconds(section.known_after) > microseconds(target.horizon):
+            yield (
+                f"{here}.known_after: {section.known_after} lies behind the horizon of targets.{name} "
+                f"({target.horizon}), which no outcome would then reach; make one of them fit the other"
+            )
     if section.at and section.known_after:
         yield f"{here}: has both at and known_after; keep one"
     if not section.at and not section.known_after:

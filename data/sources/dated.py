@@ -13,11 +13,11 @@ from data import tables
 from data.sources.cells import Cell, Timed, microseconds
 from data.sources.complaints import ACTORS
 from data.sources.histories import history_part
-from data.sources.parts import AFTER, OF, Origin, Part, joined, lag_of, lead_ids, part, pseudonyms, recorded
+from data.sources.parts import AFTER, OF, Origin, Part, joined, lead_ids, part, pseudonyms, recorded
 from data.sources.sections import HistorySection, StageSection
 from data.sources.values import Frame, true_in
 from data.tables import Table
-from data.times import ROW_OUTCOME_DELAY
+from data.times import MICROSECOND, ROW_OUTCOME_DELAY
 
 if TYPE_CHECKING:
     from data.sources.mapping import Mapping
@@ -140,7 +140,8 @@ def _stage_times(
         at_least = section.before_creation == "at_creation"
         return {**times, **(_after(frame, columns["lead_id"], 0) if at_least else {})}
     frame.skipped |= _nulls(columns["stage"])
-    delay = ROW_OUTCOME_DELAY if origin.by_row else microseconds(section.known_after) + lag_of(frame, section)
+    # The last moment of the time declared, so that a horizon of the same length holds it.
+    delay = ROW_OUTCOME_DELAY if origin.by_row else max(microseconds(section.known_after) - MICROSECOND, 0)
     return _after(frame, columns["lead_id"], delay)
 
 

@@ -108,15 +108,15 @@ def test_row_time_numbers_leads_and_puts_outcomes_right_behind_their_row(desk) -
     ]
 
 
-def test_a_flat_outcome_is_known_a_declared_time_after_creation(desk) -> None:
+def test_a_flat_outcome_happens_at_the_end_of_the_time_declared(desk) -> None:
     desk.write("leads.csv", "id,created,won\na,2026-01-01,1\nb,2026-01-02,0\n")
     desk.load(
         LEADS + '[[files.stages]]\nstage = { column = "won", words = { 1 = "won", 0 = "lost" } }\nknown_after = "30d"\n'
     )
     stages = desk.rows("stage_changes")
     assert stages[["lead_id", "stage", "occurred_at"]].values.tolist() == [
-        ["a", "won", parse_instant("2026-01-01") + 30 * DAY],
-        ["b", "lost", parse_instant("2026-01-02") + 30 * DAY],
+        ["a", "won", parse_instant("2026-01-01") + 30 * DAY - 1],
+        ["b", "lost", parse_instant("2026-01-02") + 30 * DAY - 1],
     ]
 
 

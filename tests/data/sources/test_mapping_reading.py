@@ -75,6 +75,7 @@ def test_row_time_has_no_horizon_of_its_own(tmp_path: Path) -> None:
         (('stage = "won"\n', 'stage = "wno"\n'), r"targets.won.stage: received 'wno'; allowed: new, mql"),
         (('"受注" = "won"', '"受注" = "closed"'), r"stages\[0\].stage: received 'closed'; allowed: .*extra_stages"),
         (('at = "won_on_date"', ""), r"stages\[0\]: needs at .* known_after"),
+        (('at = "won_on_date"', 'known_after = "90d"'), r"known_after: 90d lies behind the horizon of targets.won"),
         (('created = {', 'person = {'), r"files\[0\] \(leads.csv\).lead: needs created"),
         (('id = "id"\n', ""), r"lead: needs id"),
         (('as = "industry"', 'as = "industry", type = "number"'), r"industry has type category, not number"),
