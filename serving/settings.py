@@ -18,4 +18,4 @@ class ServingSettings(BaseSettings):
     ledger_queue: int = Field(default=2_000, gt=0, description="Answers waiting for the ledger; beyond it: 503.")
     ledger_batch: int = Field(default=500, gt=0, description="Most answers written to the ledger in one commit.")
     store_seconds: float = Field(default=3.0, gt=0, description="Longest wait for the store when scoring by id.")
-    timeout_seconds: float = Field(default=10.0, gt=0, description="Longest any request may take.")
+    timeout_seconds: float = Field(default=5.0, gt=0, description="Longest any request may take.")
