@@ -1,7 +1,8 @@
 """Retuning: the threshold chosen anew from capacity on recent leads, written as one deployment row.
 
 No outcome is needed. The same bundle stays in force with a new policy; the
-row before stays in the store, so that `rollback` takes the change back.
+row before stays in the store, so that `taken_back` can put its policy in force
+again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 import ibis
 import numpy as np
 
-from data.errors import DataRefused, UsageError
+from data.company import Company
+from data.errors import DataRefused, NotFound, UsageError
 from data.home import Home
 from data.store.deployments import Deployment
 from data.store.operational import Store
@@ -213,19 +215,39 @@ def threshold_a_week_ago(history: list[Deployment], store: Store, current: Deplo
 def _put_in_force(store: Store, watch: Watch, retuning: Retuning, now: int) -> Retuning:
     new = retuning.new
     store.save_policy(new.policy_id, new.target, new.to_json(), now=now)
-    row = replace(
-        watch.deployment,
-        deployment_id=0,
-        policy_id=new.policy_id,
-        action="retune",
-        occurred_at=now,
-        by=_who(),
-        why=f"threshold {retuning.old.threshold:.4f} to {new.threshold:.4f}"
-        + (f" for {new.capacity_per_week:g} a week" if new.capacity_per_week is not None else ""),
-    )
+    why = f"threshold {retuning.old.threshold:.4f} to {new.threshold:.4f}"
+    why += f" for {new.capacity_per_week:g} a week" if new.capacity_per_week is not None else ""
+    return _deployed(store, watch.deployment, retuning, why, now)
+
+
+def _deployed(store: Store, present: Deployment, retuning: Retuning, why: str, now: int) -> Retuning:
+    """One deployment row with the present bundle and the new policy, and the run that led to it."""
+    policy_id = retuning.new.policy_id
+    row = replace(present, deployment_id=0, policy_id=policy_id, action="retune", occurred_at=now, by=_who(), why=why)
     done = replace(retuning, deployment=store.deploy(row))
     store.record_run(KIND, json.dumps(done.to_dict(), ensure_ascii=False, sort_keys=True), now=now)
     return done
+
+
+def taken_back(home: Home, *, target: str | None, now: int) -> Retuning:
+    """Puts the policy before the last retune in force again, the same bundle with it, as one more row.
+
+    Raises NotFound where what is in force was not put there by a retune.
+    """
+    with Store.open(home) as store:
+        name = target_name(store.company() or Company(), target)
+        rows = [row for row in store.deployments(name) if row.role == "champion"]
+        if len(rows) < 2 or rows[-1].action != "retune":
+            raise NotFound(
+                f"retune of {name} to take back",
+                f"a deployment by {rows[-1].action}" if rows else "no deployment",
+                expected="a retune as the newest deployment",
+                remedy="`leadscore rollback` returns to the model before",
+            )
+        old, new = (Policy.from_json(store.policy(row.policy_id)) for row in (rows[-1], rows[-2]))
+        why = f"deployment {rows[-1].deployment_id} taken back"
+        retuning = Retuning(name, old, new, new.threshold, old.handovers_per_week, new.handovers_per_week)
+        return _deployed(store, rows[-1], retuning, why, now)
 
 
 def _who() -> str:

@@ -85,16 +85,20 @@ def retune(
     apply: Annotated[
         bool, typer.Option("--apply/--dry-run", help="Put the new policy in force, or only show it.")
     ] = True,
+    undo: Annotated[bool, typer.Option("--undo", help="Put the policy before the last retune in force again.")] = False,
     lang: Language = Lang.en,
 ) -> None:
     """Chooses the hand-over threshold anew from capacity on recent leads; needs no outcomes.
 
-    Within a week the threshold's odds move by at most a factor of 2. `leadscore
-    rollback` takes it back.
+    Within a week the threshold's odds move by at most a factor of 2; `--undo`
+    takes a retune back.
     """
-    from monitoring.action import retuned
+    from monitoring.action import retuned, taken_back
 
     home: Home = ctx.obj
+    if undo:
+        _tell_retune(taken_back(home, target=target, now=now()), lang)
+        return
     with _messages.status("retune") as status:
         done = retuned(
             home,
@@ -105,8 +109,7 @@ def retune(
             now=now(),
             progress=lambda step: status.update(f"retune: {step}"),
         )
-    for line in _retune_lines(done, lang, applied=apply):
-        _screen.print(line, markup=False, soft_wrap=True)
+    _tell_retune(done, lang)
 
 
 def _instant(home: Home, text: str | None) -> int | None:
@@ -119,7 +122,12 @@ def _instant(home: Home, text: str | None) -> int | None:
     return parse_instant(text, company.timezone if company else "UTC")
 
 
-def _retune_lines(done: Retuning, lang: Lang, *, applied: bool) -> list[str]:
+def _tell_retune(done: Retuning, lang: Lang) -> None:
+    for line in _retune_lines(done, lang):
+        _screen.print(line, markup=False, soft_wrap=True)
+
+
+def _retune_lines(done: Retuning, lang: Lang) -> list[str]:
     from monitoring.action import MOST_MOVE
 
     ja = lang is Lang.ja
@@ -133,17 +141,16 @@ def _retune_lines(done: Retuning, lang: Lang, *, applied: bool) -> list[str]:
             if ja
             else f"capped at a factor of {MOST_MOVE:g} in odds a week; without the cap it would be {done.asked:.4f}"
         )
-    return [*lines, _retune_end(done, ja=ja, applied=applied)]
+    return [*lines, _retune_end(done, ja=ja)]
 
 
-def _retune_end(done: Retuning, *, ja: bool, applied: bool) -> str:
+def _retune_end(done: Retuning, *, ja: bool) -> str:
     if done.deployment is not None:
-        undo = f"leadscore rollback --target {done.target}"
+        undo = f"leadscore retune --undo --target {done.target}"
         row, policy = done.deployment.deployment_id, done.deployment.policy_id
         if ja:
             return f"適用しました(配備{row}、ポリシー{policy})。元に戻す: {undo}"
         return f"in force (deployment {row}, policy {policy}); to take it back: {undo}"
     if not done.changes:
         return "変更はありません" if ja else "nothing to change"
-    assert not applied
     return "試算のみ。何も変更していません" if ja else "dry run: nothing was changed"

@@ -100,9 +100,14 @@ def next_command(found: Mapping[str, Any]) -> str:
         "retune": "retune",
         "recalibrate": "train",
         "retrain": "train",
-        "roll_back": "rollback",
+        "roll_back": "retune --undo" if _policy_changed(found) else "rollback",
     }[decision["action"]]
     return f"leadscore {command} --target {found['target']}"
+
+
+def _policy_changed(found: Mapping[str, Any]) -> bool:
+    change = found["evidence"]["change"]
+    return change is not None and change["kind"] == "policy"
 
 
 def table(found: Mapping[str, Any], lang: Lang) -> Table:

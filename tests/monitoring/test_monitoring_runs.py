@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from data.company import Company, CompanyColumn
 from data.errors import DataRefused, NotFound, UsageError
 from data.home import Home
 from data.store.operational import Store
 from data.store.snapshots import take_snapshot
-from data.times import DAY, HOUR, WEEK, parse_instant
-from monitoring.action import MOST_MOVE, retuned
+from data.times import DAY, HOUR, WEEK, parse_instant, render_instant
+from monitoring.action import MOST_MOVE, retuned, taken_back
+from monitoring.commands import app
 from monitoring.decision import decide
 from monitoring.gathering import gather, open_watch
 from monitoring.report import document, next_command, three_lines
@@ -228,7 +230,7 @@ def test_a_policy_change_that_floods_sales_is_rolled_back(new_world: Callable[..
         deploy(store, world.bundle, flooding, at=NOW - 2 * DAY, action="retune")
     found = judged(world)
     assert found["decision"]["action"] == "roll_back"
-    assert next_command(found) == "leadscore rollback --target won"
+    assert next_command(found) == "leadscore retune --undo --target won"
 
 
 # Bad input: a clear message, no action
@@ -282,3 +284,50 @@ def test_a_four_week_window_has_four_rows_a_lead_at_most(steady: World) -> None:
     four, one = judged(steady, window="28d"), monitor(steady)
     assert four["run_id"] != one["run_id"]
     assert 3 * one["evidence"]["rows"] < four["evidence"]["rows"] < 5 * one["evidence"]["rows"]
+
+
+# The commands
+
+
+def command(home: Home, *arguments: str) -> list[str]:
+    result = CliRunner().invoke(app, list(arguments), obj=home, catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout.splitlines()
+
+
+def test_monitor_prints_three_lines_a_table_and_where_the_reports_are(
+    steady: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LEADSCORE_NOW", render_instant(NOW))
+    found = monitor(steady)
+    for lang in ("en", "ja"):
+        printed = command(steady.home, "monitor", "--lang", lang)
+        assert printed[:3] == three_lines(found, lang)  # type: ignore[arg-type]
+        assert Path(printed[-1]).name == Path(found["page"]).with_suffix(".json").name
+        assert Path(printed[-1]).exists()
+
+
+def test_retune_shows_old_and_new_and_how_to_take_it_back(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEADSCORE_NOW", render_instant(NOW))
+    dry = command(own.home, "retune", "--capacity", "3", "--dry-run")
+    done = command(own.home, "retune", "--capacity", "3")
+    assert dry[0] == done[0]
+    assert dry[0].startswith(f"threshold: {own.policy.threshold:.4f} → ")
+    assert dry[-1] == "dry run: nothing was changed"
+    assert "leadscore retune --undo" in done[-1]
+
+
+def test_one_command_takes_a_retune_back(own: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LEADSCORE_NOW", render_instant(NOW))
+    retune(own, capacity=6)
+    command(own.home, "retune", "--undo")
+    with Store.open(own.home) as store:
+        first, changed, last = store.deployments("won")
+        assert (last.bundle_hash, last.policy_id) == (first.bundle_hash, first.policy_id)
+        assert changed.policy_id != first.policy_id
+        assert Policy.from_json(store.policy(store.deployment("won").policy_id)) == own.policy  # type: ignore[union-attr]
+
+
+def test_what_is_no_retune_is_not_taken_back(steady: World) -> None:
+    with pytest.raises(NotFound, match="deployment by promote"):
+        taken_back(steady.home, target="won", now=NOW)
