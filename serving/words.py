@@ -20,8 +20,21 @@ Value = float | str | None
 _IN_DAYS = frozenset({"days_since_last", "days_since_first", "lead_age", "stage_age", "days_since_date"})
 _UNKNOWN = {"ja": "不明", "en": "unknown"}
 _NO_ACCOUNT = {"ja": "企業が未登録", "en": "The company is not known"}
-_YES_NO: dict[str, dict[str, str]] = {"ja": {"yes": "あり", "no": "なし"}, "en": {}}
+_YES_NO = {"ja": {"yes": "あり", "no": "なし"}, "en": {"yes": "yes", "no": "no"}}
 _YES_NO_ATTRIBUTES = frozenset({"free_mail", "mail_matches_account"})
+_STAGES = {
+    "ja": {
+        "new": "新規",
+        "mql": "MQL",
+        "sql": "SQL",
+        "opportunity": "商談",
+        "won": "成約",
+        "lost": "失注",
+        "disqualified": "対象外",
+        "recycled": "再育成",
+    },
+    "en": {"mql": "MQL", "sql": "SQL"},
+}
 
 
 class ReasonWords:
@@ -48,14 +61,17 @@ class _Speaker:
         self._absent = absent = absent.replace("{window}", window)
         self._null = _NO_ACCOUNT[lang] if declaration.kind in ACCOUNT_KINDS else absent
         self._unknown = _UNKNOWN[lang]
-        self._yes_no = _YES_NO[lang] if declaration.attribute in _YES_NO_ATTRIBUTES else {}
+        self._named = _names(declaration, lang)
         self._in_days = declaration.kind in _IN_DAYS
+        self._decayed = declaration.kind == "decayed_sum"
+        # Days are never none; what has faded to a twentieth of a touchpoint is.
+        self._as_good_as_none = 0.0 if self._in_days else 0.05 if self._decayed else 1e-12
         self._percent = declaration.kind == "ratio"
 
     def say(self, value: Value) -> str:
         if value is None and self._null:
             return self._null
-        if value == 0.0 and self._absent and not self._in_days:
+        if isinstance(value, float) and abs(value) < self._as_good_as_none and self._absent:
             return self._absent
         return self._before + "".join(self._shown(value) + part for part in self._after)
 
@@ -63,10 +79,19 @@ class _Speaker:
         if value is None:
             return self._unknown
         if isinstance(value, str):
-            return self._yes_no.get(value, value)
+            return self._named.get(value, value)
         if self._percent:
             return f"{100 * value:.0f}%"
+        if self._decayed:
+            return f"{value:,.1f}"
         return f"{int(value):,}" if self._in_days else number(value)
+
+
+def _names(declaration: Declaration, lang: Language) -> dict[str, str]:
+    """How values that are codes of ours are called; a company's own values stand as they are."""
+    if declaration.kind == "stage":
+        return _STAGES[lang]
+    return _YES_NO[lang] if declaration.attribute in _YES_NO_ATTRIBUTES else {}
 
 
 def number(value: float) -> str:
