@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from data.company import Company, CompanyColumn
+from data.company import Company
 from data.errors import DataRefused, NotFound, UsageError
 from data.home import Home
 from data.store.operational import Store
@@ -274,9 +274,13 @@ def test_no_outcomes_yet_is_said_and_not_guessed(steady: World) -> None:
 
 def test_a_reference_of_another_schema_is_refused(own: World) -> None:
     with Store.open(own.home) as store:
-        changed = replace(COMPANY, targets=(replace(COMPANY.targets[0], name="sold"),), columns=(CompanyColumn("x"),))
-        store.save_company(changed, now=NOW)
-    with pytest.raises(DataRefused, match="target won is gone"):
+        store.save_company(replace(COMPANY, time="row"), now=NOW)
+    with pytest.raises(DataRefused, match="time row, trained with dates"):
+        monitor(own)
+    with Store.open(own.home) as store:
+        assert store.runs("retune") == []
+        store.save_company(replace(COMPANY, targets=(replace(COMPANY.targets[0], name="sold"),)), now=NOW)
+    with pytest.raises(UsageError, match="one of: sold"):
         monitor(own)
 
 
