@@ -1,9 +1,12 @@
 """Blend weights: a convex combination of parts in margin space, chosen by pooled backtest log loss.
 
 The constant prior is among the parts, so that the slope of the others shrinks
-when the history asks for it. A quadratic pull towards a usual mixture, worth
-a few rows' evidence, keeps short histories from choosing by luck. The loss is
-convex in the weights, so the choice has one answer.
+when the history asks for it. A quadratic pull towards a usual mixture keeps a
+history from choosing by luck. It is worth a few nats of likelihood where all
+stretches of time agree on which part is better, and grows with the square of
+their disagreement (overdispersion): a part that shone in one regime says
+little of the next one, however many rows that regime had. The loss is convex
+in the weights, so the choice has one answer.
 """
 
 from __future__ import annotations
@@ -17,13 +20,15 @@ from scipy.special import expit
 
 SMALLEST = 0.02
 """A part below this weight is left out and the rest fitted again: it costs time and explains nothing."""
-PULL = 3.0
+PULL = 1.5
 """Strength of the pull, in nats of log likelihood for leaving the usual mixture altogether."""
+STRETCHES = 4
+"""Stretches of time in each slice, between which disagreement is measured."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """One backtest slice: margins [n, parts], its labels and row weights, and its say among the slices."""
+    """One backtest slice, rows by time: margins [n, parts], labels, row weights, and its say among the slices."""
 
     margins: np.ndarray
     label: np.ndarray
@@ -73,7 +78,7 @@ def _solved(slices: Sequence[Slice], usual: np.ndarray | None = None) -> np.ndar
     width = slices[0].margins.shape[1]
     if width == 1:
         return np.ones(1)
-    pull = _pull(slices) if usual is not None else 0.0
+    pull = _pull(slices, usual) if usual is not None else 0.0
     towards = np.zeros(width) if usual is None else usual
     result = minimize(
         lambda w: _loss_and_gradient(slices, w, towards, pull),
@@ -88,10 +93,31 @@ def _solved(slices: Sequence[Slice], usual: np.ndarray | None = None) -> np.ndar
     return np.asarray(weights / weights.sum())
 
 
-def _pull(slices: Sequence[Slice]) -> float:
-    """PULL over the effective number of independent answers: many rows outvote it."""
+def _pull(slices: Sequence[Slice], usual: np.ndarray) -> float:
+    """PULL × overdispersion² over the effective number of independent answers: many rows outvote it."""
     say = np.array([s.say for s in slices]) / sum(s.say for s in slices)
-    return PULL * float(np.sum(say**2 / [s.weight.sum() for s in slices]))
+    answers = 1.0 / float(np.sum(say**2 / [s.weight.sum() for s in slices]))
+    return PULL * overdispersion(slices, usual) ** 2 / answers
+
+
+def overdispersion(slices: Sequence[Slice], usual: np.ndarray) -> float:
+    """How much more the parts' gains over the usual mixture differ between stretches of time than rows explain.
+
+    Cochran's Q over its degrees of freedom for each part, their median; at least 1.
+    """
+    means, errors = [], []
+    for s in slices:
+        base = row_losses(s.margins @ usual, s.label)
+        gains = np.column_stack([base - row_losses(margin, s.label) for margin in s.margins.T])
+        for rows in np.array_split(np.arange(len(gains)), STRETCHES):
+            w = s.weight[rows]
+            mean = np.average(gains[rows], axis=0, weights=w)
+            means.append(mean)
+            errors.append(w**2 @ (gains[rows] - mean) ** 2 / w.sum() ** 2 + 1e-12)
+    precision = 1.0 / np.array(errors)
+    centre = (precision * means).sum(axis=0) / precision.sum(axis=0)
+    q = (precision * (np.array(means) - centre) ** 2).sum(axis=0) / (len(means) - 1)
+    return max(1.0, float(np.median(q)))
 
 
 def _loss_and_gradient(

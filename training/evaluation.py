@@ -16,6 +16,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from training.backtest import PRIOR, Tested, candidate_name, prepare, sampled, try_boosters, try_logistics
 from training.blend import log_loss
 from training.boosters import shape_of
+from training.evidence import Evidence, evidence_of
 from training.fitting import Choice, Fitted, Options
 from training.matrix import Matrix, informative
 from training.naive_bayes import naive_bayes_margins
@@ -59,6 +60,8 @@ class Report:
     deciles: tuple[Decile, ...]
     """Of the blend."""
     random_split: Figures
+    random_evidence: Evidence
+    """Of the logistic in the random split."""
     margins: np.ndarray
     label: np.ndarray
     weight: np.ndarray
@@ -123,6 +126,7 @@ def evaluate(matrix: Matrix, fitted: Fitted, options: Options) -> Report:
     label, weight = (np.concatenate([getattr(r, name) for r in rows]) for name in ("label", "weight"))
     creation = np.concatenate([r.creation for r in rows])
     pooled = {name: np.concatenate([m[name] for m in margins]) for name in margins[0]}
+    by_chance, evidence = _random_split(useful, fitted.choice, options)
     return Report(
         rungs={name: figures(m, label, weight) for name, m in pooled.items()},
         creation={name: figures(m[creation], label[creation], weight[creation]) for name, m in pooled.items()},
@@ -131,7 +135,8 @@ def evaluate(matrix: Matrix, fitted: Fitted, options: Options) -> Report:
             for of_slice, r in zip(margins, rows, strict=True)
         ),
         deciles=deciles(pooled[BLEND], label, weight),
-        random_split=_random_split(useful, fitted.choice, options),
+        random_split=by_chance,
+        random_evidence=evidence,
         margins=pooled[BLEND],
         label=label,
         weight=weight,
@@ -167,7 +172,7 @@ def _rung_margins(matrix: Matrix, fitted: Fitted, number: int) -> dict[str, np.n
     return {BLEND: fitted.honest[number], **alone, NAIVE_BAYES: naive_bayes_margins(past, tested.rows)}
 
 
-def _random_split(matrix: Matrix, choice: Choice, options: Options) -> Figures:
+def _random_split(matrix: Matrix, choice: Choice, options: Options) -> tuple[Figures, Evidence]:
     """One random fifth, groups and equal rows kept together, by the chosen blend."""
     fold = random_folds(matrix, 5, seed=options.seed)[0]
     past = sampled(matrix.take(fold.train), SPLIT_ROWS, seed=options.seed)
@@ -183,4 +188,5 @@ def _random_split(matrix: Matrix, choice: Choice, options: Options) -> Figures:
         directed=options.monotone,
         seed=options.seed,
     )
-    return figures(choice.blend(tested), tested.rows.label, tested.rows.weight)
+    found = figures(choice.blend(tested), tested.rows.label, tested.rows.weight)
+    return found, evidence_of([tested], [tested.margins[choice.logistic.name]])

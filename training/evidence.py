@@ -44,12 +44,17 @@ class Proof:
     """Of the one blend chosen on all slices."""
 
     @property
-    def beats_prior(self) -> bool:
+    def forward(self) -> bool:
         """Either the procedure held on slices it had not seen, or its choice stands out far beyond choosing by luck.
 
         The second is for signal that only the newest slice shows.
         """
         return self.honest.exceeds(NOISE, NOISE_OF_ORDER) or self.chosen.exceeds(NOISE_AFTER_CHOICE, NOISE_AFTER_CHOICE)
+
+
+def tells_apart(found: Evidence) -> bool:
+    """In a random split: leads of one time can be told apart, which forward in time may yet fail."""
+    return found.exceeds(NOISE_AFTER_CHOICE, np.inf) and found.exceeds(np.inf, NOISE_AFTER_CHOICE)
 
 
 def evidence_of(slices: Sequence[Tested], margins: Sequence[np.ndarray]) -> Evidence:

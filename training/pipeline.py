@@ -22,7 +22,7 @@ from training.bundle import Bundle
 from training.card import model_card
 from training.choosing import DEFAULT_SHARE, RECENT_WEEKS, choose_policy, choose_share, crossings
 from training.evaluation import Report, evaluate, flat_metrics
-from training.evidence import NOISE
+from training.evidence import NOISE, tells_apart
 from training.fitting import Fitted, Options, fit_scorer, prior_only
 from training.golden import golden_rows
 from training.matrix import Matrix, informative
@@ -86,8 +86,9 @@ def train(
     """Trains, evaluates and registers one model; writes its bundle and policy. Promotes nothing.
 
     Raises NotFound without history, DataRefused where nothing has matured,
-    ModelRefused("not enough signal") where no rung beats the prior beyond
-    noise, unless `request.keep_prior`.
+    ModelRefused("not enough signal") where nothing beats the constant rate
+    beyond noise, neither forward in time nor among leads of the same time,
+    unless `request.keep_prior`.
     """
     say("taking a snapshot")
     snapshot = take_snapshot(store, home, now=now)
@@ -102,7 +103,7 @@ def train(
     fitted = fit_scorer(matrix, request.options, progress=say)
     say("evaluating, forward in time and in a random split")
     report = evaluate(matrix, fitted, request.options)
-    if not fitted.proof.beats_prior:
+    if not fitted.proof.forward and not tells_apart(report.random_evidence):
         if not request.keep_prior:
             raise not_enough_signal(history, fitted)
         fitted = replace(fitted, scorer=prior_only(fitted.scorer))

@@ -83,6 +83,11 @@ def gain_lines(trained: Trained) -> Iterator[str]:
     report, found = trained.report, trained.fitted.proof.honest
     first = report.deciles[0]
     yield f"gain over the constant rate: {found.gain:.4f} ± {found.gain_error:.4f} in log loss (standard error)"
+    if not trained.fitted.proof.forward:
+        yield (
+            "[yellow]not beyond noise forward in time: leads of one time can be told apart, but what told them apart "
+            "did not hold later. These probabilities are little more than the recent rate; retrain often[/yellow]"
+        )
     yield f"best tenth: {first.lift:.1f} times the mean rate, {first.captured:.0%} of the outcomes"
     yield (
         f"optimism gap: a random split would show AUC {report.random_split.auc:.3f} "
