@@ -36,6 +36,8 @@ from monitoring.stability import column_figures
 
 PRESET_THRESHOLD = 0.1
 """Evidently's usual PSI threshold, for its own pictures; no decision reads it."""
+MOST_PICTURES = 30
+"""Columns drawn, the most moved first; drawing takes most of the time. The table holds them all."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,14 @@ def drift_result(
 
 def _pictures(window: pd.DataFrame, reference: pd.DataFrame, columns: Columns) -> list[MetricOrContainer]:
     filled = [c for c in columns.all if window[c].notna().any() and reference[c].notna().any()]
-    if not filled:
+    moved = {c: column_figures(window[c], reference[c], category=c in columns.categories)["psi"] for c in filled}
+    drawn = sorted(filled, key=lambda c: (-moved[c], c))[:MOST_PICTURES]
+    if not drawn:
         return []
     preset = DataDriftPreset(
-        columns=filled,
-        per_column_method=dict.fromkeys(filled, "psi"),
-        per_column_threshold=dict.fromkeys(filled, PRESET_THRESHOLD),
+        columns=drawn,
+        per_column_method=dict.fromkeys(drawn, "psi"),
+        per_column_threshold=dict.fromkeys(drawn, PRESET_THRESHOLD),
         include_tests=False,
     )
     return [preset]
