@@ -69,9 +69,13 @@ def verdicts(
     target: Target,
     *,
     as_of: int,
+    strengths: bool = True,
 ) -> list[Verdict]:
-    """A verdict on each column and feature of `wanted` for `target`, on what is known at `as_of`; worst first."""
-    sample = labelled_sample(connection, tables, company, wanted, target, as_of=as_of)
+    """A verdict on each column and feature of `wanted` for `target`, on what is known at `as_of`; worst first.
+
+    Without `strengths` only what can block is looked at, which is quick: nothing is flagged then.
+    """
+    sample = labelled_sample(connection, tables, company, wanted, target, as_of=as_of) if strengths else None
     filling, matured = (
         attribute_filling(connection, tables, target, as_of=as_of, matured=matured) for matured in (False, True)
     )
@@ -122,14 +126,14 @@ def _verdict(
     features: list[Declaration],
     company: Company,
     target: Target,
-    sample: pd.DataFrame,
+    sample: pd.DataFrame | None,
     filled: Filled | None,
     matured: Filled | None,
 ) -> Verdict:
     reads_attribute = features[0].kind in ATTRIBUTE_KINDS
     later = any(c.name == subject and c.known == "later" for c in company.columns)
     blocks = _existence_evidence(filled, matured, later) if reads_attribute and filled else []
-    strength, gap = _strengths(features, target, sample)
+    strength, gap = _strengths(features, target, sample) if sample is not None else (None, None)
     flags = _strength_evidence(strength, gap)
     figures = {name: s.auc for name, s in (("forward_auc", strength), ("missing_auc", gap)) if s}
     if reads_attribute and filled:

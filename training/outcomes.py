@@ -60,14 +60,14 @@ def label_rows(
 
     Rows whose cycle had reached the target before they stand are out, whenever
     that was recorded; so are rows before outcomes were recorded at all
-    (`company.history_from["outcomes"]`, or found by `recording_began`).
+    (`company.history_from["stage_changes"]`, or found by `recording_began`).
     """
     reached = _reached(stage_changes, target, as_of)
     marked = _marked(rows, reached, target)
     mature = marked["matured_at"] <= as_of
     past = marked["past"] & mature
     usable = marked[mature & ~marked["past"]]
-    declared = company.history_from.get("outcomes")
+    declared = company.history_from.get("stage_changes")
     began = declared if declared is not None else recording_began(usable, reached)
     early = usable["as_of"] < began if began is not None else np.zeros(len(usable), dtype=bool)
     return Labelled(

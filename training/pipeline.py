@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from data.store.operational import Store
 from data.store.snapshots import take_snapshot
 from features.catalogue import declarations as catalogue
 from features.declaration import Declaration
+from features.firewall import Verdict, refuse_blocked, verdicts
 from training.bundle import Bundle
 from training.card import model_card
 from training.choosing import DEFAULT_SHARE, RECENT_WEEKS, choose_policy, choose_share, crossings
@@ -85,7 +86,8 @@ def train(
 ) -> Trained:
     """Trains, evaluates and registers one model; writes its bundle and policy. Promotes nothing.
 
-    Raises NotFound without history, DataRefused where nothing has matured,
+    Raises NotFound without history, DataRefused where nothing has matured or
+    the leak firewall blocks a column,
     ModelRefused("not enough signal") where nothing beats the constant rate
     beyond noise, neither forward in time nor among leads of the same time,
     unless `request.keep_prior`.
@@ -96,6 +98,8 @@ def train(
     say("rows and labels")
     history = read_history(snapshot, target, as_of=request.as_of or now)
     declarations = catalogue(snapshot.company, home.own_features)
+    say("leak firewall")
+    refuse_blocked(_blockable(history, declarations))
     say("features as of each row")
     matrix = training_matrix(history, declarations, seed=request.options.seed)
     if history.outcomes < LEAST_OUTCOMES:
@@ -110,6 +114,21 @@ def train(
     facts = _facts(history, matrix, request, fitted, report)
     bundle = _written(home, history, fitted.scorer, fitted.declarations, matrix, facts, proven=True)
     return _registered(store, home, registry, request, history, matrix, bundle, fitted, report, now, say)
+
+
+def _blockable(history: History, declarations: Sequence[Declaration]) -> list[Verdict]:
+    """Verdicts on what can block a feature: filled after the outcome, or existing for one outcome only."""
+    snapshot = history.snapshot
+    tables = snapshot.tables(history.connection)
+    return verdicts(
+        history.connection,
+        tables,
+        snapshot.company,
+        declarations,
+        history.target,
+        as_of=history.as_of,
+        strengths=False,
+    )
 
 
 def not_enough_signal(history: History, fitted: Fitted) -> ModelRefused:

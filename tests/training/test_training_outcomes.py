@@ -65,7 +65,7 @@ def test_labels_equal_the_definition(rows, changes, stage, horizon, lag) -> None
     target = Target(stage, stage, horizon * DAY, lag * DAY)
     asked = rows_frame([(lead, start * DAY, (start + later) * DAY) for lead, start, later in rows])
     told = changes_frame([(lead, s, at * DAY, (at + late) * DAY) for lead, s, at, late in changes])
-    company = Company(history_from={"outcomes": -1})
+    company = Company(history_from={"stage_changes": -1})
     found = label_rows(asked, told, target, company, as_of=T).rows
     received = {(r.lead_id, r.as_of): r.label for r in found.itertuples()}
     assert received == oracle(asked, told, target, T)
@@ -94,7 +94,7 @@ def test_an_early_win_does_not_let_an_immature_row_in() -> None:
 
 def test_declared_start_of_recording_leaves_earlier_rows_out() -> None:
     rows = rows_frame([("a", 10 * DAY, 10 * DAY), ("b", 50 * DAY, 50 * DAY)])
-    company = Company(history_from={"outcomes": 40 * DAY})
+    company = Company(history_from={"stage_changes": 40 * DAY})
     found = label_rows(rows, changes_frame([]), Target("won", "won", DAY), company, as_of=T)
     assert list(found.rows["lead_id"]) == ["b"]
     assert (found.before_recording, found.detected) == (1, False)
