@@ -131,8 +131,8 @@ def _silent(force: InForce, status: Status) -> TargetAnswer:
 
 def _spoken(force: InForce, asked: Asked, status: Status, values: Sequence[Value], scored: Scored) -> TargetAnswer:
     chance = logistic(scored.margin) if scored.probability is None else scored.probability
-    ranked = force.reasons.rank(scored.contributions)
-    shown = ranked if asked.all_reasons else most_telling(ranked)
+    every = force.reasons.rank(scored.contributions)
+    shown = every if asked.all_reasons else most_telling(every)
     mean = force.policy.mean_amount
     return TargetAnswer(
         target=force.bundle.target,
@@ -146,7 +146,7 @@ def _spoken(force: InForce, asked: Asked, status: Status, values: Sequence[Value
         fit=scored.fit,
         behaviour=scored.behaviour,
         odds=_odds(force.bundle, scored.probability, asked.lang),
-        reasons=[_reason(force.words, r, values, asked.lang) for r in shown],
+        reasons=[_reason(force, ranked, scored, values, asked.lang) for ranked in shown],
         little_known=_little_known(force, values, asked.lang),
         expected_value=None if scored.probability is None or mean is None else scored.probability * mean,
         threshold_met=force.policy.threshold_met(chance),
@@ -155,15 +155,16 @@ def _spoken(force: InForce, asked: Asked, status: Status, values: Sequence[Value
     )
 
 
-def _reason(words: ReasonWords, ranked: Ranked, values: Sequence[Value], lang: Language | None) -> Reason:
-    value = values[ranked.feature]
+def _reason(force: InForce, ranked: Ranked, scored: Scored, values: Sequence[Value], lang: Language | None) -> Reason:
+    feature = force.reasons.speaker(scored.contributions, ranked)
+    value = values[feature]
     return Reason(
-        code=ranked.code,
-        direction="up" if ranked.contribution > 0 else "down",
-        rank=ranked.rank,
-        contribution=ranked.contribution,
-        text_ja=None if lang == "en" else words.text(ranked.feature, value, "ja"),
-        text_en=None if lang == "ja" else words.text(ranked.feature, value, "en"),
+        force.reasons.codes[ranked.code],
+        "up" if ranked.contribution > 0 else "down",
+        ranked.rank,
+        ranked.contribution,
+        None if lang == "en" else force.words.text(feature, value, "ja"),
+        None if lang == "ja" else force.words.text(feature, value, "en"),
     )
 
 

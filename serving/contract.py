@@ -7,6 +7,7 @@ zone and becomes whole microseconds UTC on the way in.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -127,13 +128,18 @@ class Words(Given):
     en: str | None = Field(description="In English; null when another language was asked for.")
 
 
-class Reason(Given):
-    code: str = Field(description="Reason code; stays the same from model to model.")
-    direction: Literal["up", "down"] = Field(description="Whether it raises or lowers the margin.")
-    rank: int = Field(description="1 for the largest contribution, whichever its direction.")
-    contribution: float = Field(description="Its part of the margin; the parts of all reasons sum to fit + behaviour.")
-    text_ja: str | None = Field(description="The observed fact in Japanese.")
-    text_en: str | None = Field(description="The observed fact in English.")
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason code's part of the answer; plain, since there are many in one answer."""
+
+    code: Annotated[str, Field(description="Reason code; stays the same from model to model.")]
+    direction: Annotated[Literal["up", "down"], Field(description="Whether it raises or lowers the margin.")]
+    rank: Annotated[int, Field(description="1 for the largest contribution, whichever its direction.")]
+    contribution: Annotated[
+        float, Field(description="Its part of the margin; the parts of all reasons sum to fit + behaviour.")
+    ]
+    text_ja: Annotated[str | None, Field(description="The observed fact in Japanese.")]
+    text_en: Annotated[str | None, Field(description="The observed fact in English.")]
 
 
 class LittleKnown(Given):

@@ -7,7 +7,7 @@ add up to fit + behaviour.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,16 +18,14 @@ LEAST_SHOWN = 0.02
 """Reasons of smaller contribution (2% of the odds) are left to "all"; they would only distract."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """One reason code of one lead."""
 
-    code: str
     contribution: float
+    code: int
+    """Index into `ReasonPlan.codes`."""
     rank: int
     """1 for the largest |contribution|."""
-    feature: int
-    """Index of the declaration that says it in words: the largest contribution of the code's own direction."""
 
 
 class ReasonPlan:
@@ -39,15 +37,25 @@ class ReasonPlan:
             members.setdefault(declaration.reason, []).append(index)
         self.codes = tuple(members)
         self.members = tuple(tuple(m) for m in members.values())
+        code_of = {code: number for number, code in enumerate(self.codes)}
+        self._code_of_feature = [code_of[declaration.reason] for declaration in declarations]
 
     def rank(self, contributions: Sequence[float]) -> list[Ranked]:
         """Every code that contributes anything, the largest |contribution| first; equal ones by code order."""
-        summed = [(code, _summed(contributions, m), m) for code, m in zip(self.codes, self.members, strict=True)]
-        ordered = sorted((s for s in summed if s[1] != 0.0), key=lambda s: -abs(s[1]))
-        return [
-            Ranked(code, total, rank, _speaker(contributions, members, total))
-            for rank, (code, total, members) in enumerate(ordered, start=1)
-        ]
+        sums = [0.0] * len(self.codes)
+        for code, contribution in zip(self._code_of_feature, contributions, strict=True):
+            sums[code] += contribution
+        sizes = [-abs(total) for total in sums]
+        order = sorted(range(len(sums)), key=sizes.__getitem__)
+        return [Ranked(sums[code], code, rank) for rank, code in enumerate(order, start=1) if sums[code] != 0.0]
+
+    def speaker(self, contributions: Sequence[float], ranked: Ranked) -> int:
+        """Index of the declaration that says a code in words: the largest contribution of the code's own direction."""
+        members = self.members[ranked.code]
+        if len(members) == 1:
+            return members[0]
+        choose = max if ranked.contribution > 0 else min
+        return choose(members, key=contributions.__getitem__)
 
     def sums(self, contributions: np.ndarray) -> np.ndarray:
         """[n, codes] from [n, k]."""
@@ -57,21 +65,12 @@ class ReasonPlan:
         return table
 
     def speakers(self, contributions: np.ndarray, sums: np.ndarray) -> np.ndarray:
-        """[n, codes]: index of the feature that says each code in words, as `rank` chooses it."""
+        """[n, codes]: index of the feature that says each code in words, as `speaker` chooses it."""
         chosen = np.empty(sums.shape, dtype=np.intp)
         for column, members in enumerate(self.members):
             part = contributions[:, members] * np.sign(sums[:, column])[:, None]
             chosen[:, column] = np.asarray(members)[np.argmax(part, axis=1)]
         return chosen
-
-
-def _summed(contributions: Sequence[float], members: Sequence[int]) -> float:
-    return contributions[members[0]] if len(members) == 1 else sum(contributions[i] for i in members)
-
-
-def _speaker(contributions: Sequence[float], members: Sequence[int], total: float) -> int:
-    sign = 1.0 if total > 0 else -1.0
-    return max(members, key=lambda i: contributions[i] * sign)
 
 
 def most_telling(ranked: Sequence[Ranked]) -> list[Ranked]:

@@ -8,9 +8,9 @@ answer goes out unrecorded.
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 
 from data.errors import LeadscoreError
@@ -21,6 +21,7 @@ _log = logging.getLogger("leadscore.serving")
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 3.2
 FLUSH_SECONDS = 20.0
+PAUSE_BETWEEN_GROUPS = 0.05
 
 
 class Recorder:
@@ -28,8 +29,8 @@ class Recorder:
 
     def __init__(self, ledger: Ledger, *, most_waiting: int, most_together: int) -> None:
         self._ledger = ledger
-        self._waiting: queue.Queue[Sequence[LedgerRow]] = queue.Queue(most_waiting)
-        self._most_together = most_together
+        self._waiting: deque[Sequence[LedgerRow]] = deque()
+        self._most_waiting, self._most_together = most_waiting, most_together
         self._closing = threading.Event()
         self._failing = False
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
@@ -39,14 +40,13 @@ class Recorder:
 
     def offer(self, rows: Sequence[LedgerRow]) -> None:
         """Raises Refused(busy) when as many answers wait as may."""
-        try:
-            self._waiting.put_nowait(rows)
-        except queue.Full:
-            raise Refused("busy", "the ledger cannot take more answers now; ask again", None, None, None) from None
+        if len(self._waiting) >= self._most_waiting:
+            raise Refused("busy", "the ledger cannot take more answers now; ask again")
+        self._waiting.append(rows)
 
     @property
     def waiting(self) -> int:
-        return self._waiting.qsize()
+        return len(self._waiting)
 
     @property
     def healthy(self) -> bool:
@@ -60,23 +60,15 @@ class Recorder:
             _log.error("the ledger did not take %d answers before the service ended", self.waiting)
 
     def _run(self) -> None:
-        while True:
-            group = self._next_group()
-            if group:
+        """Wakes at intervals, not at every answer: a thread that wakes takes the interpreter from the one answering."""
+        while not (self._closing.wait(PAUSE_BETWEEN_GROUPS) and not self._waiting):
+            while group := self._next_group():
                 self._commit(group)
-            elif self._closing.is_set():
-                return
 
     def _next_group(self) -> list[LedgerRow]:
-        try:
-            rows = list(self._waiting.get(timeout=0.1))
-        except queue.Empty:
-            return []
-        while len(rows) < self._most_together:
-            try:
-                rows += self._waiting.get_nowait()
-            except queue.Empty:
-                break
+        rows: list[LedgerRow] = []
+        while self._waiting and len(rows) < self._most_together:
+            rows += self._waiting.popleft()
         return rows
 
     def _commit(self, rows: list[LedgerRow]) -> None:

@@ -13,6 +13,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import traceback
 from typing import Any
 
@@ -189,6 +190,8 @@ def _prepare_process() -> None:
     server_context.service_routes = ["/v1/score"]
     # BentoML keeps each request's context for `timeout` seconds: collect garbage seldom, and young objects first.
     gc.set_threshold(50_000, 50, 100)
+    # A background thread at work hands the interpreter back within a millisecond, not five.
+    sys.setswitchinterval(0.001)
     disable_created_metrics()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     _log.setLevel(logging.INFO)

@@ -41,14 +41,12 @@ class ReasonWords:
     """The words of each declaration of one bundle, cut up once so that saying a value is two joins."""
 
     def __init__(self, declarations: Sequence[Declaration]) -> None:
-        self._speakers: dict[str, list[_Speaker]] = {
-            "ja": [_Speaker(d, d.wording_ja, d.absent_ja, "ja") for d in declarations],
-            "en": [_Speaker(d, d.wording_en, d.absent_en, "en") for d in declarations],
-        }
+        self._ja = [_Speaker(d, d.wording_ja, d.absent_ja, "ja") for d in declarations]
+        self._en = [_Speaker(d, d.wording_en, d.absent_en, "en") for d in declarations]
 
     def text(self, feature: int, value: Value, lang: Language) -> str:
         """The observed fact behind one feature's value, in words."""
-        return self._speakers[lang][feature].say(value)
+        return (self._ja if lang == "ja" else self._en)[feature].say(value)
 
 
 class _Speaker:
@@ -56,8 +54,7 @@ class _Speaker:
 
     def __init__(self, declaration: Declaration, wording: str, absent: str, lang: Language) -> None:
         window = "" if declaration.window_days is None else f"{declaration.window_days:,}"
-        self._before, *after = wording.replace("{window}", window).split("{value}")
-        self._after = after
+        self._before, *self._after = wording.replace("{window}", window).split("{value}", 1)
         self._absent = absent = absent.replace("{window}", window)
         self._null = _NO_ACCOUNT[lang] if declaration.kind in ACCOUNT_KINDS else absent
         self._unknown = _UNKNOWN[lang]
@@ -73,7 +70,9 @@ class _Speaker:
             return self._null
         if isinstance(value, float) and abs(value) < self._as_good_as_none and self._absent:
             return self._absent
-        return self._before + "".join(self._shown(value) + part for part in self._after)
+        if not self._after:
+            return self._before
+        return self._before + self._shown(value) + self._after[0]
 
     def _shown(self, value: Value) -> str:
         if value is None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from worlds import COMPANY, INDUSTRIES, NOW, SQL, START, WON, World, make_bundle, make_policy
+from serving_worlds import COMPANY, INDUSTRIES, NOW, SQL, START, WON, World, make_bundle, make_policy
 
 from data.records import Attribute, LeadHistory, StageChange, Touchpoint
 from data.store.deployments import Deployment

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import typer
-from worlds import COMPANY, NOW, NOW_TEXT, ROW_COMPANY, ROWS, SQL, WON, World, make_row_world
+from serving_worlds import COMPANY, NOW, NOW_TEXT, ROW_COMPANY, ROWS, SQL, WON, World, make_row_world
 
 from data.company import Company
 from data.errors import DataRefused, NotFound, UsageError
@@ -192,7 +192,7 @@ def test_the_best_come_first_when_only_some_are_wanted_here_in_english(score: Sc
 
 
 def test_an_unproven_model_gives_scores_without_probability(tmp_path: Path) -> None:
-    from worlds import deploy, make_world
+    from serving_worlds import deploy, make_world
 
     home = make_world(tmp_path / "home").home
     with Store.open(home) as store:

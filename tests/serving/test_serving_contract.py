@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from worlds import COMPANY, NOW
+from serving_worlds import COMPANY, NOW
 
 from data.times import render_instant
 from serving.contract import LeadSent, ScoreRequest, moment

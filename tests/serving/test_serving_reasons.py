@@ -37,8 +37,9 @@ def test_reasons_are_ranked_by_size_and_each_code_is_named_once(row: list[float]
 @given(contributions)
 def test_the_feature_that_speaks_for_a_code_pulls_its_way(row: list[float]) -> None:
     for reason in PLAN.rank(row):
-        assert DECLARED[reason.feature].reason == reason.code
-        assert (row[reason.feature] > 0) == (reason.contribution > 0)
+        feature = PLAN.speaker(row, reason)
+        assert DECLARED[feature].reason == PLAN.codes[reason.code]
+        assert (row[feature] > 0) == (reason.contribution > 0)
 
 
 @given(contributions)
@@ -56,6 +57,6 @@ def test_the_table_chooses_what_the_single_row_chooses(rows: list[list[float]]) 
     chosen = most_telling_table(sums)
     speakers = PLAN.speakers(table, sums)
     for number, row in enumerate(rows):
-        expected = [(r.code, r.feature) for r in most_telling(PLAN.rank(row))]
+        expected = [(PLAN.codes[r.code], PLAN.speaker(row, r)) for r in most_telling(PLAN.rank(row))]
         found = [(PLAN.codes[c], int(speakers[number, c])) for c in chosen[number] if c >= 0]
         assert found == expected

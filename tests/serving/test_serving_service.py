@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import typer
-from conftest import ROOT, Server, start_server, wait_until, wait_until_ready
-from worlds import LEADS, NOW, NOW_TEXT, WON, World, deploy, make_policy, make_world
+from serving_server import ROOT, Server, start_server, wait_until, wait_until_ready
+from serving_worlds import LEADS, NOW, NOW_TEXT, WON, World, deploy, make_policy, make_world
 
 from data.errors import UsageError
 from data.home import Home
