@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from data.clock import now
-from data.errors import UsageError
+from data.errors import NotFound, UsageError
 from data.home import Home
 from data.times import parse_duration, parse_instant
 
@@ -198,10 +198,12 @@ def _timezone(store: Store) -> str:
 
 
 def _target_name(store: Store, asked: str | None) -> str:
-    from data.company import Company
     from training.pipeline import Request, chosen_target
 
-    return chosen_target(store.company() or Company(), Request(target=asked)).name
+    company = store.company()
+    if company is None:
+        raise NotFound("history", "nothing imported yet", remedy="run `leadscore import MAPPING` first")
+    return chosen_target(company, Request(target=asked)).name
 
 
 def _user() -> str:

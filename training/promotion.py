@@ -53,7 +53,7 @@ def promote(
 
 
 def rollback(store: Store, home: Home, registry: Registry, target: str, *, by: str, why: str, now: int) -> Deployment:
-    """Puts the champion before the present one back in force, with the policy it had last.
+    """Takes the newest promotion or retune back: model and policy as they were before it.
 
     Raises NotFound where there was none, ModelRefused where its bundle no longer verifies.
     """
@@ -78,7 +78,7 @@ def rollback(store: Store, home: Home, registry: Registry, target: str, *, by: s
 
 
 def previous_champion(deployments: list[Deployment], target: str) -> Deployment:
-    """The champion that a rollback returns to.
+    """The model and policy that a rollback returns to.
 
     Rollbacks are undone from the list first, so that a second one goes a step
     further back instead of returning to what the first one left.
@@ -86,19 +86,21 @@ def previous_champion(deployments: list[Deployment], target: str) -> Deployment:
     stack: list[Deployment] = []
     for deployment in sorted((d for d in deployments if d.role == "champion"), key=lambda d: d.deployment_id):
         if deployment.action == "rollback":
-            while stack and stack[-1].bundle_hash != deployment.bundle_hash:
+            while stack and _in_force(stack[-1]) != _in_force(deployment):
                 stack.pop()
-        elif stack and stack[-1].bundle_hash == deployment.bundle_hash:
-            stack[-1] = deployment
-        else:
+        elif not stack or _in_force(stack[-1]) != _in_force(deployment):
             stack.append(deployment)
     if len(stack) < 2:
         raise NotFound(
             f"an earlier champion for {target}",
-            expected="at least two promoted models",
+            expected="a promotion or retune before the present one",
             remedy="see `leadscore models`",
         )
     return stack[-2]
+
+
+def _in_force(deployment: Deployment) -> tuple[str, str]:
+    return deployment.bundle_hash, deployment.policy_id
 
 
 def _refuse_step_back(store: Store, registry: Registry, version: Version) -> None:
