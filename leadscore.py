@@ -27,7 +27,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 from rich.table import Table
-from typer.exceptions import TyperException
+from typer._click.exceptions import ClickException
 
 from data.commands import app as data_commands
 from data.errors import LeadscoreError, StoreUnavailable, UsageError
@@ -235,7 +235,7 @@ def run(arguments: list[str]) -> int:
     except LeadscoreError as error:
         complain.print(f"[bold red]refused:[/] {_plain(error)}")
         return REFUSED
-    except TyperException as error:
+    except ClickException as error:
         error.show()  # the parser's own words: unknown command, missing or malformed option
         return MISUSED
     except (KeyboardInterrupt, typer.Abort):

@@ -14,7 +14,7 @@ from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table as Grid
 
 from data.clock import now
-from data.errors import DataRefused
+from data.errors import DataRefused, UsageError
 
 if TYPE_CHECKING:
     from data.sources.importing import ImportResult
@@ -70,6 +70,8 @@ def mapping_draft(
     """Write a first mapping to edit, saying what was guessed and what could not be."""
     from data.sources.draft import draft_mapping
 
+    if absent := [str(file) for file in files if not file.is_file()]:
+        raise UsageError("FILE", ", ".join(absent), expected="CSV or Parquet files that are there")
     path = out or files[0].parent / "mapping.toml"
     if path.exists():
         raise DataRefused(
@@ -83,7 +85,9 @@ def mapping_draft(
 @app.command("import")
 def import_(
     context: typer.Context,
-    mapping: Annotated[Path, typer.Argument(help="Mapping file (TOML); docs/mapping.md is its manual.")],
+    mapping: Annotated[
+        Path, typer.Argument(metavar="MAPPING", help="Mapping file (TOML); docs/mapping.md is its manual.")
+    ],
     data: Annotated[Path | None, typer.Option(help="Folder of the data files; default: the mapping's own.")] = None,
 ) -> None:
     """Load files as a mapping says; the same again changes nothing."""
