@@ -79,7 +79,7 @@ def enter(
 @app.command()
 def demo(
     ctx: typer.Context,
-    leads: Annotated[int, typer.Option(help="Leads to simulate.", min=2_000)] = 20_000,
+    leads: Annotated[int, typer.Option(help="Leads to simulate.", min=2_000)] = 12_000,
     seed: Annotated[int, typer.Option(help="Seed of the simulated company.")] = 1,
 ) -> None:
     """The whole job on a simulated company: import, check, train, score, serve, watch. At most three minutes."""
