@@ -113,7 +113,6 @@ def _by_capacity(
         found,
         target=watch.bundle.target,
         capacity=capacity or watch.policy.capacity_per_week or _usual_capacity(found),
-        mean_probability=float(panel[PROBABILITY].mean()),
         mean_amount=watch.policy.mean_amount,
         as_of=window.end,
         proven=watch.bundle.proven,

@@ -6,8 +6,8 @@ hand-overs are the (previous maximum, probability] intervals that hold τ. The
 threshold is the lowest above which no more than the capacity would have been
 handed over in an average week; its interval comes from resampled weeks.
 
-Grades: A from the threshold on; B from the threshold that three times the
-capacity would give; C from the mean probability of the open leads; D below.
+Grades: A from the threshold on; B and C from the thresholds that two and four
+times the capacity would give; D below.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ LOOKBACK_WEEKS = 8
 """Weeks before the recent ones, scored only so that leads already above a threshold are not counted as new."""
 DEFAULT_SHARE = 0.2
 """Without --capacity: the threshold hands over one in five of the leads that arrive."""
-MORE_PEOPLE = 3.0
+GRADE_B, GRADE_C = 2.0, 4.0
+"""Capacities, in multiples of the real one, whose thresholds are the cut points of B and C."""
 GRID = 512
 RESAMPLES = 400
 
@@ -64,7 +65,6 @@ def choose_policy(
     *,
     target: str,
     capacity: float,
-    mean_probability: float,
     mean_amount: float | None,
     as_of: int,
     proven: bool = True,
@@ -76,13 +76,13 @@ def choose_policy(
     threshold = _threshold(grid, by_week.mean(axis=0), capacity)
     low, high = _interval(grid, by_week, capacity, seed)
     taken = (found.before < threshold) & (found.probability >= threshold)
-    cut_b = min(_threshold(grid, by_week.mean(axis=0), capacity * MORE_PEOPLE), threshold)
+    cut_b, cut_c = (_threshold(grid, by_week.mean(axis=0), capacity * more) for more in (GRADE_B, GRADE_C))
     return Policy(
         target=target,
         threshold=threshold,
         cut_a=threshold,
         cut_b=cut_b,
-        cut_c=min(mean_probability, cut_b),
+        cut_c=cut_c,
         method="capacity" if proven else "points",
         capacity_per_week=capacity,
         threshold_low=min(low, threshold),
@@ -108,13 +108,13 @@ def choose_share(
     threshold = float(np.quantile(probability, 1.0 - share))
     draws = np.random.default_rng(seed).choice(probability, (RESAMPLES, len(probability)))
     low, high = np.quantile(np.quantile(draws, 1.0 - share, axis=1), [0.025, 0.975])
-    cut_b = float(min(np.quantile(probability, max(1.0 - MORE_PEOPLE * share, 0.0)), threshold))
+    cut_b, cut_c = (float(np.quantile(probability, max(1.0 - more * share, 0.0))) for more in (GRADE_B, GRADE_C))
     return Policy(
         target=target,
         threshold=threshold,
         cut_a=threshold,
         cut_b=cut_b,
-        cut_c=min(float(probability.mean()), cut_b),
+        cut_c=cut_c,
         method="capacity" if proven else "points",
         capacity_per_week=None,
         threshold_low=min(float(low), threshold),

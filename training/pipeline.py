@@ -244,7 +244,6 @@ def _policy(history: History, bundle: Bundle, request: Request) -> Policy:
         found,
         target=bundle.target,
         capacity=capacity,
-        mean_probability=float(probability.mean()) if len(probability) else 0.5,
         mean_amount=amount,
         as_of=history.as_of,
         proven=bundle.proven,

@@ -38,7 +38,7 @@ def handed_over(cycle: np.ndarray, as_of: np.ndarray, probability: np.ndarray, t
 def policy(cycle: np.ndarray, as_of: np.ndarray, probability: np.ndarray, capacity: float) -> Policy:
     found = crossings(cycle, as_of, probability, until=UNTIL)
     return choose_policy(
-        found, target="won", capacity=capacity, mean_probability=0.1, mean_amount=None, as_of=UNTIL
+        found, target="won", capacity=capacity, mean_amount=None, as_of=UNTIL
     )
 
 
@@ -82,6 +82,6 @@ def test_without_weeks_the_share_is_handed_over() -> None:
 
 def test_no_recent_lead_gives_a_policy_all_the_same() -> None:
     empty = crossings(np.array([], dtype=int), np.array([], dtype=int), np.array([]), until=UNTIL)
-    chosen = choose_policy(empty, target="won", capacity=3, mean_probability=0.1, mean_amount=None, as_of=0)
+    chosen = choose_policy(empty, target="won", capacity=3, mean_amount=None, as_of=0)
     assert 0 < chosen.threshold < 1
     assert Policy.from_json(chosen.to_json()) == chosen
