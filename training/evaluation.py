@@ -23,7 +23,7 @@ from training.naive_bayes import naive_bayes_margins
 from training.slices import random_folds
 
 ECE_BINS = 10
-SPLIT_ROWS = 25_000
+SPLIT_ROWS = 20_000
 BLEND = "blend"
 NAIVE_BAYES = "naive Bayes"
 
@@ -166,7 +166,7 @@ def _slug(rung: str) -> str:
 
 def _rung_margins(matrix: Matrix, fitted: Fitted, number: int) -> dict[str, np.ndarray]:
     tested, choice = fitted.slices[number], fitted.choice
-    past = matrix.take(tested.fold.train)
+    past = sampled(matrix.take(tested.fold.train), SPLIT_ROWS, seed=0)
     names = [choice.logistic.name, choice.recent.name, *(candidate_name(c) for c in choice.boosters), PRIOR]
     alone = {name: tested.margins[name] for name in names}
     return {BLEND: fitted.honest[number], **alone, NAIVE_BAYES: naive_bayes_margins(past, tested.rows)}
@@ -174,10 +174,10 @@ def _rung_margins(matrix: Matrix, fitted: Fitted, number: int) -> dict[str, np.n
 
 def _random_split(matrix: Matrix, choice: Choice, options: Options) -> tuple[Figures, Evidence]:
     """One random fifth, groups and equal rows kept together, by the chosen blend."""
+    matrix = sampled(matrix, SPLIT_ROWS, seed=options.seed)
     fold = random_folds(matrix, 5, seed=options.seed)[0]
-    past = sampled(matrix.take(fold.train), SPLIT_ROWS, seed=options.seed)
-    tested = Tested(sampled(matrix.take(fold.test), SPLIT_ROWS, seed=options.seed), fold)
-    prepared = prepare(past, seed=options.seed)
+    tested = Tested(matrix.take(fold.test), fold)
+    prepared = prepare(matrix.take(fold.train), seed=options.seed)
     try_logistics(prepared, tested, [choice.logistic, choice.recent], directed=options.monotone)
     try_boosters(
         prepared,

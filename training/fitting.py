@@ -176,12 +176,14 @@ def _tried(slices: Sequence[Tested], logistics: Sequence[Logistic]) -> list[Logi
 def _tested(
     matrix: Matrix, backtest: Backtest, settings: Sequence[Setting], options: Options, progress: Progress
 ) -> tuple[Tested, ...]:
-    slices = [Tested(matrix.take(fold.test), fold) for fold in backtest.folds]
+    slices = [Tested(sampled(matrix.take(fold.test), MOST_ROWS, seed=options.seed), fold) for fold in backtest.folds]
     progress("preparing the slices")
-    pasts = [
-        prepare(sampled(matrix.take(fold.train), MOST_ROWS, seed=options.seed), seed=options.seed)
+    pasts = side_by_side(
+        lambda f=fold: prepare(  # type: ignore[misc]
+            sampled(matrix.take(f.train), MOST_ROWS, seed=options.seed), seed=options.seed
+        )
         for fold in backtest.folds
-    ]
+    )
     _try_all_logistics(pasts, slices, options, progress)
     logistic = best_logistic(slices, [Logistic(c) for c in STRENGTHS])
     shape = shape_of(matrix.declarations, separate=options.separate, monotone=options.monotone)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, hstack
 from scipy.special import expit
 
 from training.encoding import RARE, Column, ageing, cycles_per_level, encoded_column
@@ -63,10 +63,10 @@ class Design:
     blocks: tuple[Block, ...]
     columns: tuple[Column, ...]
 
-    def matrix(self, rows: Matrix) -> np.ndarray:
-        """float64 [n, design columns]; numbers standardised by the training rows, null as 0 with its indicator."""
+    def matrix(self, rows: Matrix) -> csr_matrix:
+        """Sparse [n, design columns]; numbers standardised by the training rows, null as 0 with its indicator."""
         parts = [block_columns(b, rows.columns[b.feature], self.columns[b.feature]) for b in self.blocks]
-        return np.concatenate(parts, axis=1) if parts else np.empty((len(rows), 0))
+        return hstack(parts, format="csr") if parts else csr_matrix((len(rows), 0))
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class LinearFit:
     intercept: float
     coefficients: np.ndarray
 
-    def margin(self, design_matrix: np.ndarray) -> np.ndarray:
+    def margin(self, design_matrix: csr_matrix) -> np.ndarray:
         return np.asarray(design_matrix @ self.coefficients + self.intercept)
 
 
@@ -85,19 +85,18 @@ def fit_design(matrix: Matrix, columns: Sequence[Column]) -> Design:
     return Design(tuple(b for b in blocks if b is not None), tuple(columns))
 
 
-def fit_linear(design: Design, x: np.ndarray, matrix: Matrix, *, strength: float, directed: bool = True) -> LinearFit:
+def fit_linear(design: Design, x: csr_matrix, matrix: Matrix, *, strength: float, directed: bool = True) -> LinearFit:
     """Logistic regression with C = `strength`; x = design.matrix(matrix).
 
     Minimises Σ weight·(log(1 + e^m) − label·m) + |coefficients|²/(2C), the
     coefficients of features with a declared direction bounded at zero.
     Weights are as the matrix has them: C counts lead cycles, not rows.
     """
-    sparse = csr_matrix(x)
     rate = np.clip(np.average(matrix.label, weights=matrix.weight), 1e-9, 1 - 1e-9)
     start = np.append(np.zeros(x.shape[1]), np.log(rate / (1 - rate)))
-    scale = _scale(sparse, matrix.weight, rate, strength)
+    scale = _scale(x, matrix.weight, rate, strength)
     found = minimize(
-        _objective(sparse, matrix, strength, scale),
+        _objective(x, matrix, strength, scale),
         start / scale,
         jac=True,
         method="L-BFGS-B",
@@ -136,9 +135,9 @@ def _bounds(signs: np.ndarray) -> list[tuple[float | None, float | None]]:
     return [(0.0 if sign > 0 else None, 0.0 if sign < 0 else None) for sign in signs] + [(None, None)]
 
 
-def linear_part(fit: LinearFit, design_matrix: np.ndarray, weight: np.ndarray, features: int) -> LinearPart:
+def linear_part(fit: LinearFit, design_matrix: csr_matrix, weight: np.ndarray, features: int) -> LinearPart:
     """The fit as bundle terms, each centred on its weighted mean over the training rows."""
-    centres = np.average(design_matrix, axis=0, weights=weight)
+    centres = np.asarray(design_matrix.T @ weight) / weight.sum()
     terms: list[NumberTerm | CategoryTerm] = [NO_TERM] * features
     at = 0
     for block in fit.design.blocks:
@@ -203,21 +202,24 @@ def _transformed(values: np.ndarray, logarithm: bool) -> np.ndarray:
     return np.sign(values) * np.log1p(np.abs(values)) if logarithm else values
 
 
-def block_columns(block: Block, values: np.ndarray, column: Column) -> np.ndarray:
-    """One feature's design columns [n, block.width]."""
+def block_columns(block: Block, values: np.ndarray, column: Column) -> csr_matrix:
+    """One feature's design columns, sparse [n, block.width]."""
     if isinstance(block, CategoryBlock):
         codes, levels = pd.factorize(values)
         place = {level: j for j, level in enumerate(block.levels)}
         others = len(block.levels)
         target = np.array([*(place.get(str(level), others) for level in levels), others + 1])
-        one_hot = np.zeros((len(values), block.width))
-        one_hot[np.arange(len(values)), target[codes]] = 1.0
-        return one_hot
-    x = encoded_column(column, values)
-    empty = np.isnan(x)
-    f = np.clip(_transformed(x, block.logarithm), block.low, block.high)
-    z = np.where(empty, 0.0, (f - block.mean) / block.scale)
-    return np.column_stack([z, empty]) if block.indicator else z[:, None]
+        return csr_matrix((np.ones(len(values)), target[codes], np.arange(len(values) + 1)), (len(values), block.width))
+    z = standardised(block, values, column)
+    empty = np.isnan(z)
+    z = np.where(empty, 0.0, z)
+    return csr_matrix(np.column_stack([z, empty]) if block.indicator else z[:, None])
+
+
+def standardised(block: NumberBlock, values: np.ndarray, column: Column) -> np.ndarray:
+    """One number [n] in standard deviations from the training mean, NaN where it is missing."""
+    f = _transformed(encoded_column(column, values), block.logarithm)
+    return (np.clip(f, block.low, block.high) - block.mean) / block.scale
 
 
 def _term(block: Block, coefficients: np.ndarray, centre: float) -> NumberTerm | CategoryTerm:

@@ -254,8 +254,7 @@ def _policy(history: History, bundle: Bundle, request: Request) -> Policy:
 def chances(bundle: Bundle, rows: Matrix) -> np.ndarray:
     """logistic(margin) of each row; for an unproven bundle the same map, without the claim of a probability."""
     kept = rows.keep_features([d.name for d in bundle.declarations])
-    names = [d.name for d in kept.declarations]
-    return np.asarray(expit(bundle.score_columns(dict(zip(names, kept.columns, strict=True)), threads=2).margin))
+    return np.asarray(expit(bundle.scorer.margins(kept.columns, threads=2)))
 
 
 def default_capacity(before: np.ndarray, scale: float) -> float:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from training.encoding import Column, encoded_column, fit_columns, logit, smoothed_rate
-from training.linear import NumberBlock, block_columns, fit_design
+from training.linear import NumberBlock, fit_design, standardised
 from training.matrix import Matrix
 from training.parts import NO_TERM, Calibration, CategoryColumn, CategoryTerm, LinearPart, NumberTerm, Scorer
 
@@ -38,7 +38,8 @@ def _worth(matrix: Matrix, columns: tuple[Column, ...], directed: list[NumberBlo
     if not directed:
         return 0.0
     each = [
-        matrix.declarations[b.feature].direction * block_columns(b, matrix.columns[b.feature], columns[b.feature])[:, 0]
+        matrix.declarations[b.feature].direction
+        * np.nan_to_num(standardised(b, matrix.columns[b.feature], columns[b.feature]))
         for b in directed
     ]
     spread = float(np.std(np.sum(each, axis=0)))

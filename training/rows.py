@@ -22,7 +22,7 @@ from training.matrix import Matrix
 from training.outcomes import Labelled, before_target, label_rows, matured_at, outcome_groups
 from training.weighing import marked_creation, thinned, weighed
 
-PANEL_ROWS = 40_000
+PANEL_ROWS = 30_000
 """About this many recent rows are scored to choose a policy; whole leads are sampled beyond it."""
 
 
