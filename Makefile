@@ -15,7 +15,7 @@ demo: install
 	@$(BIN)/leadscore demo --home .leadscore/demo
 
 test: install
-	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup -q
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -q
 
 lint: install
 	@$(BIN)/ruff check .
@@ -49,7 +49,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (once)"
 	@if $(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install -q --disable-pip-version-check uv; then \
-	  $(BIN)/python -m uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock \
+	  $(BIN)/python -m uv pip sync -q --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock \
 	  && $(BIN)/python -m uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
 	else \
 	  $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements.lock \

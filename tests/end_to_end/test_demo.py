@@ -14,8 +14,6 @@ from data.home import Home
 from data.store.ledger import Ledger
 from data.store.operational import Store
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 
 @pytest.fixture(scope="module")
 def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:

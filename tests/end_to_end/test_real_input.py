@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-pytestmark = [pytest.mark.real_data, pytest.mark.xdist_group("real_input")]
+pytestmark = pytest.mark.real_data
 
 OLIST_AS_OF = "2018-04-05T00:00:00-03:00"
 BANK_KNOWN = 28_832
