@@ -27,7 +27,6 @@ from serving.commands import app
 from serving.contract import Refusal, ScoreAnswer
 from serving.refusals import STATUSES
 
-pytestmark = pytest.mark.xdist_group("serving_server")
 
 WHOLE: dict[str, Any] = {
     "lead": {

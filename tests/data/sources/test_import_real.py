@@ -39,7 +39,7 @@ class Imported:
         return self.store.read(table).to_pandas()
 
 
-@pytest.fixture(scope="module", params=[pytest.param(n, marks=pytest.mark.xdist_group(f"real_{n}")) for n in SETS])
+@pytest.fixture(scope="module", params=SETS)
 def imported(request, shared_datasets: Path, tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
     """(name, what was imported, folder of the files)."""
     folder, as_of = SETS[request.param]
