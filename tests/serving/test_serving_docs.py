@@ -17,7 +17,6 @@ from serving.contract import Refusal, ScoreAnswer
 from serving.refusals import RETRY_AFTER, STATUSES
 from serving.settings import ServingSettings
 
-
 TEXT = (Path(__file__).resolve().parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 MODELS = [m for m in vars(contract).values() if isinstance(m, type) and m.__module__ == contract.__name__]
 

@@ -27,7 +27,6 @@ from serving.commands import app
 from serving.contract import Refusal, ScoreAnswer
 from serving.refusals import STATUSES
 
-
 WHOLE: dict[str, Any] = {
     "lead": {
         "lead_id": "X-1",
