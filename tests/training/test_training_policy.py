@@ -37,9 +37,7 @@ def handed_over(cycle: np.ndarray, as_of: np.ndarray, probability: np.ndarray, t
 
 def policy(cycle: np.ndarray, as_of: np.ndarray, probability: np.ndarray, capacity: float) -> Policy:
     found = crossings(cycle, as_of, probability, until=UNTIL)
-    return choose_policy(
-        found, target="won", capacity=capacity, mean_amount=None, as_of=UNTIL
-    )
+    return choose_policy(found, target="won", capacity=capacity, mean_amount=None, as_of=UNTIL)
 
 
 @settings(max_examples=25, deadline=None)
