@@ -18,7 +18,7 @@ from training.linear import Design, LinearFit, fit_design, fit_linear
 from training.matrix import Matrix
 from training.slices import Fold
 
-STRENGTHS = (0.03, 0.1, 0.3, 1.0)
+STRENGTHS = (0.01, 0.05, 0.2, 1.0)
 HALF_LIVES = (0.3, 0.1)
 """Shares of the cycles after which a row weighs half, tried beside rows that all weigh alike."""
 PRIOR, RECENT = "prior", "recent prior"

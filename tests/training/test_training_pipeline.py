@@ -1,0 +1,247 @@
+"""From a store to a model in force and back again, with the real registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from typer.testing import CliRunner
+
+from data.company import Company, CompanyColumn, Target
+from data.errors import ModelRefused, NotFound, UsageError
+from data.home import Home
+from data.store.operational import Store
+from data.tables import LEAD_ATTRIBUTES, LEADS, STAGE_CHANGES, TOUCHPOINTS, Table
+from data.times import DAY, HOUR, ROW_OUTCOME_DELAY, ROW_STEP
+from training.bundle import Bundle
+from training.commands import app
+from training.fitting import Options
+from training.pipeline import Request, chosen_target, train
+from training.policy import Policy
+from training.promotion import promote, rollback
+from training.registry import Registry
+
+NOW = 20_500 * DAY
+BEGIN = NOW - 500 * DAY
+LEADS_OF_A_TEST = 450
+COLUMNS = (CompanyColumn("source_kind", type="category"), CompanyColumn("size", type="number", direction=1))
+COMPANY = Company(targets=(Target("won", "won", 30 * DAY), Target("sql", "sql", 30 * DAY)), columns=COLUMNS)
+
+
+def arrow(table: Table, rows: list[dict[str, Any]]) -> pa.Table:
+    schema = table.arrow_schema()
+    return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema=schema)
+
+
+def record(row: dict[str, Any], source_id: str, at: int) -> dict[str, Any]:
+    return {**row, "source": "test", "source_id": source_id, "occurred_at": at, "recorded_at": at}
+
+
+def fill(store: Store, leads: int, *, seed: int, signal: float = 1.0) -> None:
+    """Leads over 500 days whose chance to win within days depends on a category, a size and visits."""
+    rng = np.random.default_rng(seed)
+    tables: dict[Table, list[dict[str, Any]]] = {LEADS: [], LEAD_ATTRIBUTES: [], TOUCHPOINTS: [], STAGE_CHANGES: []}
+    for number in range(leads):
+        lead, at = f"L{number}", BEGIN + int(rng.uniform(0, 495) * DAY)
+        kind, size, visits = rng.choice(["a", "b", "c"]), float(rng.lognormal(3, 1)), int(rng.poisson(1.5))
+        tables[LEADS].append(record({"lead_id": lead, "account_id": f"A{number // 2}"}, lead, at))
+        for name, value in (("source_kind", {"text": str(kind)}), ("size", {"number": size})):
+            tables[LEAD_ATTRIBUTES].append(record({"lead_id": lead, "name": name, **value}, f"{lead}{name}", at))
+        for visit in range(visits):
+            seen = at - HOUR + visit * 60_000_000
+            tables[TOUCHPOINTS].append(
+                record({"lead_id": lead, "kind": "pricing_view", "actor": "lead"}, f"{lead}v{visit}", seen)
+            )
+        won, lost = fate(rng, signal * (1.2 * (kind == "a") + 0.5 * visits + 0.3 * np.log(size / 20)), signal)
+        if won is not None and at + won < NOW:
+            row = {"lead_id": lead, "stage": "won", "amount": 1_000.0}
+            tables[STAGE_CHANGES].append(record(row, f"{lead}won", at + won))
+        elif lost is not None and at + lost < NOW:
+            tables[STAGE_CHANGES].append(record({"lead_id": lead, "stage": "lost"}, f"{lead}lost", at + lost))
+    store.save_company(COMPANY, now=NOW)
+    store.append_all({table: arrow(table, rows) for table, rows in tables.items()}, now=NOW)
+
+
+def fate(rng: np.random.Generator, worth: float, signal: float) -> tuple[int | None, int | None]:
+    """(microseconds to the win, to the loss). Without signal wins come without memory: age says nothing either."""
+    if signal == 0:
+        return int(rng.exponential(300) * DAY), None
+    if rng.random() < 1 / (1 + np.exp(2.6 - worth)):
+        return int(rng.uniform(1, 20) * DAY), None
+    return None, 25 * DAY if rng.random() < 0.7 else None
+
+
+def fill_rows(store: Store, rows: int) -> None:
+    """Data without dates: file order is time, every outcome follows its row."""
+    rng = np.random.default_rng(3)
+    company = Company(time="row", targets=(Target("bought", "won", ROW_STEP // 2),), columns=COLUMNS)
+    leads, attributes, stages = [], [], []
+    for number in range(1, rows + 1):
+        at, kind = number * ROW_STEP, rng.choice(["a", "b"])
+        leads.append(record({"lead_id": str(number)}, str(number), at))
+        attributes.append(record({"lead_id": str(number), "name": "source_kind", "text": str(kind)}, f"{number}k", at))
+        stage = "won" if rng.random() < (0.4 if kind == "a" else 0.1) else "lost"
+        stages.append(record({"lead_id": str(number), "stage": stage}, f"{number}s", at + ROW_OUTCOME_DELAY))
+    store.save_company(company, now=NOW)
+    tables = {LEADS: leads, LEAD_ATTRIBUTES: attributes, STAGE_CHANGES: stages}
+    store.append_all({table: arrow(table, found) for table, found in tables.items()}, now=NOW)
+
+
+def silent(_: str) -> None:
+    """Progress nobody looks at."""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home.at(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def registry(home: Home) -> Registry:
+    return Registry(home)
+
+
+@pytest.fixture(scope="module")
+def store(home: Home) -> Store:
+    opened = Store.open(home)
+    fill(opened, LEADS_OF_A_TEST, seed=1)
+    return opened
+
+
+def request_of(**changes: Any) -> Request:
+    return Request(options=Options(trials=2), **changes)
+
+
+@pytest.fixture(scope="module")
+def first(store: Store, home: Home, registry: Registry):
+    return train(store, home, lambda: registry, request_of(capacity=5), now=NOW, say=silent)
+
+
+@pytest.fixture(scope="module")
+def second(store: Store, home: Home, registry: Registry, first):
+    return train(store, home, lambda: registry, request_of(capacity=5, as_of=NOW - 30 * DAY), now=NOW, say=silent)
+
+
+def test_a_run_registers_bundle_policy_and_figures(first, store: Store, home: Home, registry: Registry) -> None:
+    version = registry.version("won", first.version.number)
+    assert version.bundle_hash == first.bundle.hash
+    assert version.metrics["blend.auc"] > 0.6
+    assert Bundle.load(home.bundles / version.bundle_hash).target == "won"
+    kept = Policy.from_json(store.policy(version.tags["policy_id"]))
+    assert kept == first.policy
+    assert kept.mean_amount == 1_000.0
+    assert kept.handovers_per_week <= 5
+
+
+def test_artefacts_hold_the_bundle_card_and_plots_and_no_contact_data(first, home: Home) -> None:
+    names = {path.name for path in (home.tracking / "artifacts").rglob("*") if path.is_file()}
+    assert {
+        "manifest.json",
+        "golden.json",
+        "model_card.md",
+        "calibration.png",
+        "gain.png",
+        "contributions.png",
+    } <= names
+    assert "blend.json" in names
+
+
+def test_the_same_snapshot_and_seed_give_the_same_bundle(first, store: Store, home: Home, registry: Registry) -> None:
+    again = train(store, home, lambda: registry, request_of(capacity=9), now=NOW, say=silent)
+    assert again.bundle.hash == first.bundle.hash
+    assert again.policy.threshold < first.policy.threshold
+
+
+def test_promotion_and_rollback_switch_model_and_policy_together(
+    first, second, store: Store, home: Home, registry: Registry
+) -> None:
+    with pytest.raises(NotFound):
+        rollback(store, home, registry, "won", by="me", why="nothing to go back to", now=NOW)
+    promote(store, home, registry, first.version, by="me", why="first", now=NOW)
+    promote(store, home, registry, second.version, by="me", why="newer", now=NOW + 1)
+    champion = store.deployment("won")
+    assert (champion.bundle_hash, champion.policy_id) == (second.bundle.hash, second.policy.policy_id)
+    assert "champion" in registry.version("won", second.version.number).aliases
+    rollback(store, home, registry, "won", by="me", why="worse", now=NOW + 2)
+    champion = store.deployment("won")
+    assert (champion.bundle_hash, champion.policy_id, champion.action) == (
+        first.bundle.hash,
+        first.policy.policy_id,
+        "rollback",
+    )
+    with pytest.raises(NotFound):
+        rollback(store, home, registry, "won", by="me", why="before the first there is none", now=NOW + 3)
+
+
+def test_a_damaged_bundle_is_not_promoted(second, store: Store, home: Home, registry: Registry) -> None:
+    path = home.bundles / second.bundle.hash / "blend.json"
+    sound = path.read_bytes()
+    try:
+        path.write_bytes(sound.replace(b"0", b"1", 1))
+        with pytest.raises(ModelRefused):
+            promote(store, home, registry, second.version, by="me", why="", now=NOW)
+    finally:
+        path.write_bytes(sound)
+
+
+def test_few_outcomes_give_points_without_a_probability(tmp_path: Path, registry: Registry) -> None:
+    home = Home.at(tmp_path)
+    with Store.open(home) as store:
+        fill(store, 90, seed=2)
+        trained = train(store, home, lambda: registry, request_of(), now=NOW, say=silent)
+    assert trained.history.outcomes < 40
+    assert not trained.bundle.proven
+    assert trained.policy.method == "points"
+    row = trained.matrix.keep_features([d.name for d in trained.bundle.declarations]).row(0)
+    assert trained.bundle.explain(row).probability is None
+
+
+def test_noise_registers_nothing_and_names_the_numbers(tmp_path: Path, registry: Registry) -> None:
+    home = Home.at(tmp_path)
+    before = len(registry.versions("won"))
+    with Store.open(home) as store:
+        fill(store, LEADS_OF_A_TEST, seed=5, signal=0.0)
+        with pytest.raises(ModelRefused, match=r"not enough signal.*standard error.*outcomes"):
+            train(store, home, lambda: registry, request_of(), now=NOW, say=silent)
+        assert len(registry.versions("won")) == before
+        kept = train(store, home, lambda: registry, request_of(keep_prior=True), now=NOW, say=silent)
+    rows = kept.matrix.keep_features([d.name for d in kept.bundle.declarations])
+    assert np.ptp(kept.bundle.scorer.margins(rows.columns)) == 0.0
+
+
+def test_row_time_trains_on_the_first_rows_only(tmp_path: Path, registry: Registry) -> None:
+    home = Home.at(tmp_path)
+    with Store.open(home) as store:
+        fill_rows(store, 1_500)
+        trained = train(store, home, lambda: registry, request_of(as_of=1_001 * ROW_STEP), now=NOW, say=silent)
+        assert len(trained.matrix) == 1_000
+        assert trained.version.target == "bought"
+        assert trained.policy.capacity_per_week is None
+        with pytest.raises(UsageError, match="horizon"):
+            train(store, home, lambda: registry, request_of(horizon=DAY), now=NOW, say=silent)
+
+
+def test_the_target_is_won_or_the_only_one() -> None:
+    only = Company(targets=(Target("trial", "trial", DAY),))
+    assert chosen_target(only, Request()).name == "trial"
+    assert chosen_target(COMPANY, Request()).name == "won"
+    assert chosen_target(COMPANY, Request(target="sql", horizon=5 * DAY)).horizon == 5 * DAY
+    with pytest.raises(UsageError, match="sql"):
+        chosen_target(COMPANY, Request(target="mql"))
+
+
+def test_commands_list_compare_and_promote(first, second, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    runner = CliRunner()
+    listed = runner.invoke(app, ["models"], obj=home)
+    assert first.bundle.hash[:12] in listed.output
+    compared = runner.invoke(app, ["compare", first.version.number, second.version.number], obj=home)
+    assert "ROC-AUC" in compared.output
+    done = runner.invoke(app, ["promote", second.version.number], obj=home)
+    assert done.exit_code == 0, done.output
+    assert "in force" in done.output
+    unknown = runner.invoke(app, ["promote", "99"], obj=home)
+    assert isinstance(unknown.exception, NotFound)
