@@ -11,7 +11,7 @@ import lightgbm
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from training.blend import Slice, shrunk_loss
+from training.blend import Slice, pull_towards, shrunk_loss
 from training.boosters import STEPS, Setting, Shape, dataset, fit_booster, staged_margins
 from training.encoding import Column, encode, encode_out_of_fold, fit_columns, group_folds, logit, smoothed_rate
 from training.linear import Design, LinearFit, fit_design, fit_linear
@@ -19,6 +19,8 @@ from training.matrix import Matrix
 from training.slices import Fold
 
 STRENGTHS = (0.01, 0.05, 0.2, 1.0)
+USUAL_STRENGTH = 0.2
+"""Taken unless the slices agree on another."""
 HALF_LIVES = (0.3, 0.1)
 """Shares of the cycles after which a row weighs half, tried beside rows that all weigh alike."""
 PRIOR, RECENT = "prior", "recent prior"
@@ -132,9 +134,12 @@ def try_logistics(prepared: Prepared, tested: Tested, logistics: Sequence[Logist
 
 
 def best_logistic(slices: Sequence[Tested], logistics: Sequence[Logistic]) -> Logistic:
-    """The one which, mixed with the prior, has the lowest pooled loss."""
+    """The one which, mixed with the prior, has the lowest pooled loss, pulled towards the usual strength."""
     losses = {lo: shrunk_loss([s.slice_of([lo.name, PRIOR]) for s in slices], 0, 1) for lo in logistics}
-    return min(losses, key=lambda logistic: losses[logistic])
+    together = [s.slice_of([lo.name for lo in logistics]) for s in slices]
+    pull = pull_towards(together, np.full(len(logistics), 1.0 / len(logistics)))
+    steps = {lo: np.log(lo.strength / USUAL_STRENGTH) / np.log(STRENGTHS[-1] / STRENGTHS[-2]) for lo in logistics}
+    return min(losses, key=lambda lo: losses[lo] + pull * steps[lo] ** 2)
 
 
 def logistic_out_of_fold(prepared: Prepared, logistic: Logistic, *, directed: bool) -> np.ndarray:

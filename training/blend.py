@@ -20,7 +20,7 @@ from scipy.special import expit
 
 SMALLEST = 0.02
 """A part below this weight is left out and the rest fitted again: it costs time and explains nothing."""
-PULL = 1.5
+PULL = 1.0
 """Strength of the pull, in nats of log likelihood for leaving the usual mixture altogether."""
 STRETCHES = 4
 """Stretches of time in each slice, between which disagreement is measured."""
@@ -78,7 +78,7 @@ def _solved(slices: Sequence[Slice], usual: np.ndarray | None = None) -> np.ndar
     width = slices[0].margins.shape[1]
     if width == 1:
         return np.ones(1)
-    pull = _pull(slices, usual) if usual is not None else 0.0
+    pull = pull_towards(slices, usual) if usual is not None else 0.0
     towards = np.zeros(width) if usual is None else usual
     result = minimize(
         lambda w: _loss_and_gradient(slices, w, towards, pull),
@@ -93,8 +93,11 @@ def _solved(slices: Sequence[Slice], usual: np.ndarray | None = None) -> np.ndar
     return np.asarray(weights / weights.sum())
 
 
-def _pull(slices: Sequence[Slice], usual: np.ndarray) -> float:
-    """PULL × overdispersion² over the effective number of independent answers: many rows outvote it."""
+def pull_towards(slices: Sequence[Slice], usual: np.ndarray) -> float:
+    """What leaving the usual mixture of the parts costs, in mean log loss.
+
+    PULL × overdispersion² over the effective number of independent answers: many rows outvote it.
+    """
     say = np.array([s.say for s in slices]) / sum(s.say for s in slices)
     answers = 1.0 / float(np.sum(say**2 / [s.weight.sum() for s in slices]))
     return PULL * overdispersion(slices, usual) ** 2 / answers
