@@ -189,11 +189,17 @@ def _show_demo_result(home: Home, answers: list[dict[str, Any]]) -> None:
         words = [f"{reason['text_ja']}\n[dim]{reason['text_en']}[/]" for reason in top]
         table.add_row(str(rank), answer["lead_id"], won["grade"], f"{won['probability']:.1%}", "\n".join(words))
     console.print(table)
-    console.print("Files:", *[f"  {path}" for path in _demo_files(home)], sep="\n", soft_wrap=True)
-    command = f"{Path(sys.argv[0]).name} --home {shlex.quote(str(home.path))}"
+    console.print("Files:", *[f"  {_shown(path)}" for path in _demo_files(home)], sep="\n", soft_wrap=True)
+    command = f"{_shown(Path(sys.argv[0]))} --home {shlex.quote(_shown(home.path))}"
     best = answers[0]["lead_id"]
     tries = [f"explain {best}", f"explain {best} --lang en", "models", "serve --open", "tracking", "retune --help"]
     console.print("Try next:", *[f"  {command} {line}" for line in tries], sep="\n", soft_wrap=True)
+
+
+def _shown(path: Path) -> str:
+    """As a user would type it from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else str(path)
 
 
 def _demo_files(home: Home) -> list[Path]:
