@@ -40,6 +40,7 @@ def test_batch_counts_beside_pandas(side_by_side, simulated_home: Home) -> None:
             chosen = pairs["actor"].eq(d.actor) if d.actor else pd.Series(True, index=pairs.index)
             if d.touchpoints:
                 chosen &= pairs["kind"].isin(d.touchpoints)
+            chosen &= ~pairs["kind"].isin(d.except_touchpoints)
             if d.window_days:
                 chosen &= pairs["occurred_at"] >= as_of - d.window_days * DAY
             result[d.name] = pairs[chosen].groupby("lead_id").size()
