@@ -38,7 +38,7 @@ def train(
     capacity: Annotated[
         float | None, typer.Option(min=0, help="Hand-overs a week; in row time, of each hundred. Default: one in five.")
     ] = None,
-    trials: Annotated[int, typer.Option(min=1, help="How many LightGBM settings are tried.")] = 8,
+    trials: Annotated[int, typer.Option(min=1, help="How many LightGBM settings are tried.")] = 7,
     seed: Annotated[int, typer.Option(min=0, help="The same snapshot and seed give the same bundle.")] = 0,
     keep_prior: Annotated[bool, typer.Option(help="Register the constant rate where nothing beats it.")] = False,
 ) -> None:

@@ -16,6 +16,7 @@ from data.errors import DataRefused
 from features.declaration import Declaration
 from training.native import row_contributions
 from training.parts import CategoryColumn, CategoryTerm, NumberColumn, NumberTerm, Scorer
+from training.shapley import TreeTables, can_be_tabled, read_trees
 
 CHUNK = 20_000
 
@@ -32,7 +33,7 @@ class CompiledScorer:
         self._fit = np.flatnonzero([d.group == "fit" for d in declarations])
         self._behaviour = np.flatnonzero([d.group == "behaviour" for d in declarations])
         self._categories = [_category_tables(c, t) for c, t in zip(scorer.columns, scorer.linear.terms, strict=True)]
-        self._tables = [(i, tables) for i, tables in enumerate(self._categories) if tables is not None]
+        self._category_tables = [(i, tables) for i, tables in enumerate(self._categories) if tables is not None]
         self._numbers = _NumberArrays(scorer)
         self._linear_factor = slope * scorer.linear_share
         self._boosters = [lightgbm.Booster(model_str=part.text) for part in scorer.boosters]
@@ -40,21 +41,33 @@ class CompiledScorer:
         for booster in self._boosters:
             if booster.num_feature() != self.width:
                 raise ValueError(f"a booster of {booster.num_feature()} features in a schema of {self.width}")
-        self._rows = [row_contributions(booster) for booster in self._boosters]
+        trees = [read_trees(part.text) for part in scorer.boosters]
+        small = [can_be_tabled(t) for t in trees]
+        self._tables = TreeTables(
+            [tree for of_one, fits in zip(trees, small, strict=True) if fits for tree in of_one],
+            [f for of_one, fits, f in zip(trees, small, self._factors, strict=True) if fits for _ in of_one],
+            self.width,
+        )
+        self._large = [
+            (factor, booster, row_contributions(booster))
+            for factor, booster, fits in zip(self._factors, self._boosters, small, strict=True)
+            if not fits
+        ]
         self.base = self._base_margin()
 
     def _base_margin(self) -> float:
         scorer, slope = self.scorer, self.scorer.calibration.slope
         base = scorer.calibration.shift + slope * scorer.prior_weight * scorer.prior_margin
-        base += self._linear_factor * scorer.linear.intercept
+        base += self._linear_factor * scorer.linear.intercept + self._tables.expected
         blank = np.zeros(self.width)
-        return float(base + sum(f * row(blank)[-1] for f, row in zip(self._factors, self._rows, strict=True)))
+        return float(base + sum(factor * row(blank)[-1] for factor, _, row in self._large))
 
     def explain(self, values: Sequence[float | str | None]) -> tuple[np.ndarray, float, float]:
         """(contributions [k], fit, behaviour) of one row."""
         matrix, linear = self._encoded_row(values)
         total: np.ndarray = linear[0] * self._linear_factor
-        for factor, contributions in zip(self._factors, self._rows, strict=True):
+        total += self._tables.row(matrix[0])
+        for factor, _, contributions in self._large:
             total += factor * contributions(matrix[0])[:-1]
         return total, float(total[self._fit].sum()), float(total[self._behaviour].sum())
 
@@ -68,8 +81,8 @@ class CompiledScorer:
             stop = min(start + CHUNK, n)
             part = [column[start:stop] for column in columns]
             matrix, linear = self._encoded(part, stop - start)
-            total[start:stop] = linear * self._linear_factor
-            for factor, booster in zip(self._factors, self._boosters, strict=True):
+            total[start:stop] = linear * self._linear_factor + self._tables.rows(matrix)
+            for factor, booster, _ in self._large:
                 raw = np.asarray(booster.predict(matrix, pred_contrib=True, num_threads=threads))
                 total[start:stop] += factor * raw[:, :-1]
         return total, _row_sums(total, self._fit), _row_sums(total, self._behaviour)
@@ -91,7 +104,7 @@ class CompiledScorer:
     def _encoded_row(self, values: Sequence[float | str | None]) -> tuple[np.ndarray, np.ndarray]:
         """As `_encoded` for one row, without an array per feature."""
         row, terms = list(values), [0.0] * self.width
-        for i, tables in self._tables:
+        for i, tables in self._category_tables:
             given = values[i]
             value = given if isinstance(given, str) else None
             row[i] = tables.encoded.get(value, tables.other)

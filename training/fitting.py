@@ -44,7 +44,7 @@ from training.matrix import Matrix, informative
 from training.parts import BoosterPart, Calibration, Scorer
 from training.slices import Backtest, backtest_folds
 
-TRIALS = 8
+TRIALS = 7
 AVERAGED = 3
 """The best this many LightGBMs are averaged."""
 PARSIMONY = 0.01

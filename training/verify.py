@@ -31,7 +31,8 @@ def verify_bundle(path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-c", READER, str(path)],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",  # a corrupt model's name may be in LightGBM's last words
             timeout=SECONDS,
             check=False,
             cwd=Path(__file__).resolve().parents[1],

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 import shutil
 import subprocess
 import sys
-from math import factorial
 from pathlib import Path
 
 import lightgbm
@@ -19,7 +17,6 @@ from data.errors import DataRefused, ModelRefused, NotFound
 from tests.training.worlds import QUICK, Model, bundle_of, columns_of, values_of
 from training.bundle import Bundle, logistic
 from training.fitting import fit_scorer
-from training.native import row_contributions
 from training.verify import verify_bundle
 
 ROWS = range(0, 3_000, 150)
@@ -203,48 +200,3 @@ def test_scoring_imports_no_training_library(root: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def shapley_by_brute_force(tree: dict, row: np.ndarray, features: int) -> np.ndarray:
-    """Shapley values over cover-weighted conditional expectations, every coalition of features in turn."""
-
-    def expectation(node: dict, known: frozenset[int]) -> float:
-        if "leaf_value" in node:
-            return node["leaf_value"]
-        left, right = node["left_child"], node["right_child"]
-        feature = node["split_feature"]
-        if feature in known:
-            value = row[feature]
-            down = value <= node["threshold"] if not np.isnan(value) else node["default_left"]
-            return expectation(left if down else right, known)
-        share = cover(left) / (cover(left) + cover(right))
-        return share * expectation(left, known) + (1 - share) * expectation(right, known)
-
-    def cover(node: dict) -> float:
-        return node["leaf_count"] if "leaf_count" in node else node["internal_count"]
-
-    everyone = range(features)
-    values = np.zeros(features)
-    for feature in everyone:
-        rest = [f for f in everyone if f != feature]
-        for size in range(features):
-            weight = factorial(size) * factorial(features - size - 1) / factorial(features)
-            for coalition in itertools.combinations(rest, size):
-                known = frozenset(coalition)
-                values[feature] += weight * (expectation(tree, known | {feature}) - expectation(tree, known))
-    return values
-
-
-def test_contributions_are_shapley_values() -> None:
-    rng = np.random.default_rng(1)
-    table = rng.normal(size=(800, 5))
-    table[rng.random(table.shape) < 0.1] = np.nan
-    label = (np.nan_to_num(table[:, 0]) + np.nan_to_num(table[:, 1] * table[:, 2]) > 0.3).astype(float)
-    booster = lightgbm.train(
-        {"objective": "binary", "num_leaves": 6, "verbose": -1, "num_threads": 1}, lightgbm.Dataset(table, label), 3
-    )
-    explain = row_contributions(booster)
-    trees = [info["tree_structure"] for info in booster.dump_model()["tree_info"]]
-    for row in table[:12]:
-        expected = sum(shapley_by_brute_force(tree, row, 5) for tree in trees)
-        assert explain(row.copy())[:-1] == pytest.approx(expected, abs=1e-9)
