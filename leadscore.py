@@ -30,7 +30,7 @@ from rich.table import Table
 from typer._click.exceptions import ClickException
 
 from data.commands import app as data_commands
-from data.errors import LeadscoreError, StoreUnavailable, UsageError
+from data.errors import DataRefused, LeadscoreError, StoreUnavailable, UsageError
 from data.home import Home
 from data.settings import Settings
 from features.commands import app as feature_commands
@@ -88,7 +88,8 @@ def demo(
     os.environ["LEADSCORE_NOW"] = _end_of_demo_history(history)
     if not (history / "mapping.toml").exists():
         _step(ctx.obj, f"simulate --leads {leads} --seed {seed} --end {os.environ['LEADSCORE_NOW']} --out {history}")
-    for line in _demo_commands(ctx.obj, history):
+    _step(ctx.obj, f"import {history / 'mapping.toml'}")
+    for line in _demo_commands(ctx.obj):
         _step(ctx.obj, line)
     with _serving(ctx.obj) as url:
         answers = _ask_for_the_best(url, ctx.obj.path / "scores.csv")
@@ -106,13 +107,21 @@ def _end_of_demo_history(history: Path) -> str:
     return noted.read_text().strip()
 
 
-def _demo_commands(home: Home, history: Path) -> list[str]:
-    """What is still to be done, as the command lines a user would type."""
-    lines = [f"import {history / 'mapping.toml'}", "check", f"features --as-of {os.environ['LEADSCORE_NOW']}"]
+def _demo_commands(home: Home) -> list[str]:
+    """What is still to be done after the import, as the command lines a user would type."""
+    lines = ["check", f"features --as-of {os.environ['LEADSCORE_NOW']}"]
     lines[-1] += f" --out {home.path / 'features.parquet'}"
-    if not any(home.bundles.iterdir()):
+    if not _is_deployed(home):
         lines.append("train")
     return [*lines, f"score --out {home.path / 'scores.csv'}", "monitor"]
+
+
+def _is_deployed(home: Home) -> bool:
+    """Whether a model is in force; a training run that was interrupted leaves a bundle and no deployment."""
+    from data.store.operational import Store
+
+    with Store.open(home) as store:
+        return store.deployment("won") is not None
 
 
 def _step(home: Home, line: str) -> None:
@@ -144,8 +153,9 @@ def _serving(home: Home) -> Iterator[str]:
         _wait_until_ready(f"http://127.0.0.1:{port}", service, log)
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(service.pid, signal.SIGTERM)
-        service.wait(timeout=30)
+        if service.poll() is None:
+            os.killpg(service.pid, signal.SIGTERM)
+            service.wait(timeout=30)
 
 
 def _wait_until_ready(url: str, service: subprocess.Popen[bytes], log: Path, patience: float = 60) -> None:
@@ -164,6 +174,8 @@ def _ask_for_the_best(url: str, scores: Path, how_many: int = 10) -> list[dict[s
     with scores.open(encoding="utf-8-sig", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["target"] == "won" and row["probability"]]
     best = sorted(rows, key=lambda row: -float(row["probability"]))[:how_many]
+    if not best:
+        raise DataRefused("the demo", "no open lead with a probability", remedy="simulate more: --leads 12000")
     answers = [_ask(url, row["lead_id"], row["as_of"]) for row in best]
     request = json.dumps({"lead_id": best[0]["lead_id"]})
     console.print(f"curl -s {url}/v1/score -H 'content-type: application/json' -d '{request}'", highlight=False)
@@ -243,6 +255,9 @@ def run(arguments: list[str]) -> int:
         return REFUSED
     except ClickException as error:
         error.show()  # the parser's own words: unknown command, missing or malformed option
+        return MISUSED
+    except (FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        complain.print(f"[bold red]wrong usage:[/] {_plain(error)}: a file or folder that can be used was expected")
         return MISUSED
     except (KeyboardInterrupt, typer.Abort):
         complain.print("stopped by you; what was committed stays, nothing else was changed")

@@ -12,7 +12,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args, get_origin
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -57,10 +57,19 @@ def field_meanings(kind: type) -> dict[str, str]:
 def dataclass_section(kind: type) -> str:
     meanings = field_meanings(kind)
     rows = "\n".join(
-        f"| `{field.name}` | `{str(field.type).replace('|', chr(92) + '|')}` | {meanings.get(field.name, '')} |"
+        f"| `{field.name}` | `{_type(kind, field).replace('|', chr(92) + '|')}` | {meanings.get(field.name, '')} |"
         for field in dataclasses.fields(kind)
     )
-    return f"### {kind.__name__}\n\n{inspect.getdoc(kind)}\n\n| field | type | meaning |\n|---|---|---|\n{rows}\n"
+    said = inspect.getdoc(kind) or ""
+    said = "" if said.startswith(f"{kind.__name__}(") else said + "\n\n"  # not what dataclass made up itself
+    return f"### {kind.__name__}\n\n{said}| field | type | meaning |\n|---|---|---|\n{rows}\n"
+
+
+def _type(kind: type, field: dataclasses.Field[Any]) -> str:
+    """The annotation, short lists of allowed words spelt out."""
+    alias = getattr(sys.modules[kind.__module__], str(field.type), None)
+    words = get_args(alias) if get_origin(alias) is Literal else ()
+    return " | ".join(repr(word) for word in words) if 0 < len(words) <= 8 else str(field.type)
 
 
 def table_section(table: tables.Table) -> str:

@@ -139,7 +139,7 @@ def rollback(
 @app.command()
 def tracking(
     ctx: typer.Context,
-    port: Annotated[int | None, typer.Option(help="Default: as mlflow/server.toml says.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Default: as mlflow/server.toml says.")] = None,
 ) -> None:
     """Start the MLflow server on this home folder's runs and models."""
     from training.tracking import configured_server, run_server

@@ -119,7 +119,7 @@ def _connected(engine: Engine, **options: Any) -> Connection:
 
 
 def _sqlite(url: URL, wait: float) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": wait})
+    engine = create_engine(url, connect_args={"timeout": wait}, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
@@ -139,7 +139,7 @@ def _sqlite(url: URL, wait: float) -> Engine:
 def _postgresql(url: URL, wait: float) -> Engine:
     options = f"-c search_path={POSTGRESQL_SCHEMA} -c synchronous_commit=on"
     arguments = {"options": options, "connect_timeout": max(2, int(wait))}
-    engine = create_engine(url, connect_args=arguments, pool_pre_ping=True)
+    engine = create_engine(url, connect_args=arguments, pool_pre_ping=True, hide_parameters=True)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

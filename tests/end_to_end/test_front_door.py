@@ -28,6 +28,9 @@ WRONG = [
     (["serve", "--host", "0.0.0.0"], 2, "0.0.0.0"),
     (["simulate", "--leads", "-3", "--out", "x"], 2, "--leads"),
     (["mapping", "draft", "nowhere.csv"], 2, "nowhere.csv"),
+    (["simulate", "--leads", "300", "--continuations", "2", "--out", "README.md/x"], 2, "README.md"),
+    (["tracking", "--port", "99999"], 2, "--port"),
+    (["models", "--home", "README.md"], 2, "README.md"),
 ]
 
 
