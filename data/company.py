@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from data.errors import UsageError
+from data.times import parse_instant
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,15 @@ class Company:
                 return target
         known = ", ".join(t.name for t in self.targets) or "none"
         raise UsageError("--target", repr(name), expected=f"one of: {known}")
+
+    def instant(self, text: str) -> int:
+        """Microseconds of a time a user gave: a date where the data have dates, "row:N" where they have none."""
+        by_row = text.strip().startswith("row:")
+        if by_row and self.time != "row":
+            raise UsageError("time", repr(text), expected="an ISO date or time, since the data have dates")
+        if not by_row and self.time == "row":
+            raise UsageError("time", repr(text), expected='"row:N", since the data have no dates')
+        return parse_instant(text, self.timezone)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)

@@ -58,4 +58,6 @@ def _words(ja: str, en: str, kind: str) -> dict[str, str]:
         return {"wording_ja": f"{ja}から{{value}}日経過", "wording_en": f"Days since {en}: {{value}}"}
     if kind == "text_length":
         return {"wording_ja": f"{ja}の文字数{{value}}", "wording_en": f"Characters in {en}: {{value}}"}
-    return attribute_words(ja, en, kind)
+    words = attribute_words(ja, en, kind)
+    # A company's own label may end in a letter or a digit: the value must not run into it.
+    return {**words, "wording_ja": f"{ja}:{{value}}"} if kind == "number" else words

@@ -13,7 +13,6 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from data.clock import now
 from data.errors import DataRefused, NotFound, UsageError
 from data.home import Home
-from data.times import parse_instant
 
 if TYPE_CHECKING:
     from data.store.snapshots import Snapshot
@@ -50,7 +49,7 @@ def features(
 
     with _progress("reading history"):
         snapshot = _snapshot(home, history)
-    at = parse_instant(as_of, snapshot.company.timezone) if as_of else now()
+    at = snapshot.company.instant(as_of) if as_of else now()
     with _progress("computing features"):
         leads, columns = write_features(home, snapshot, out, as_of=at)
     _screen.print(f"{leads:,} leads, {columns} features: {out}")
@@ -71,7 +70,7 @@ def check(
 
     home: Home = context.obj
     snapshot = _snapshot(home, None)
-    at = parse_instant(as_of, snapshot.company.timezone) if as_of else now()
+    at = snapshot.company.instant(as_of) if as_of else now()
     with Store.open(home) as store, _progress("examining history"):
         findings = examine(store, snapshot, home, as_of=at, now=now())
     with _progress("looking for leaks"):

@@ -119,7 +119,7 @@ def _instant(home: Home, text: str | None) -> int | None:
 
     with Store.open(home) as store:
         company = store.company()
-    return parse_instant(text, company.timezone if company else "UTC")
+    return company.instant(text) if company else parse_instant(text)
 
 
 def _tell_retune(done: Retuning, lang: Lang) -> None:

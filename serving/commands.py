@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from data.clock import now
 from data.errors import UsageError
 from data.home import Home
-from data.times import parse_instant, render_instant
+from data.times import render_instant
 
 app = typer.Typer()
 console = Console(highlight=False)
@@ -201,7 +201,7 @@ def explain(
         if as_of == "creation" or (as_of is None and company.time == "row"):
             at = born
         else:
-            at = instant if as_of is None else parse_instant(as_of, company.timezone)
+            at = instant if as_of is None else company.instant(as_of)
         if at < born:
             known = render_instant(born, company.timezone)
             raise UsageError(

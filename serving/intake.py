@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from data.company import Company
 from data.errors import UsageError
+from data.people.bands import employee_band, job_title_band
 from data.people.consent import SCORING, Word
 from data.records import AccountSummary, Attribute, LeadHistory, StageChange, Touchpoint
 from data.tables import STAGES, STANDARD_ATTRIBUTES
@@ -126,7 +127,22 @@ def _attributes(values: dict[str, Value], types: dict[str, str], where: str, sin
             field, allowed = f"{where}.{name}", ", ".join(sorted(types))
             raise Refused("unknown_attribute", f"{field}: not an attribute here", field, None, allowed)
         found.append(_attribute(name, value, types[name], f"{where}.{name}", since))
-    return tuple(found)
+    return (*found, *_banded(found, types, since))
+
+
+def _banded(found: Sequence[Attribute], types: dict[str, str], since: int) -> list[Attribute]:
+    """The bands an import works out by itself, so that a lead sent whole is seen as the same lead imported."""
+    sent = {attribute.name: attribute for attribute in found}
+    employees, title = sent.get("employees"), sent.get("job_title")
+    bands = {
+        "employee_band": employee_band(employees.number) if employees and employees.number is not None else None,
+        "job_title_band": job_title_band(title.text) if title and title.text else None,
+    }
+    return [
+        Attribute(name, since, since, text=band)
+        for name, band in bands.items()
+        if band is not None and name in types and name not in sent
+    ]
 
 
 def _attribute(name: str, value: Value, kind: str, where: str, since: int) -> Attribute:

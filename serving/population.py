@@ -13,11 +13,9 @@ import ibis
 import pyarrow as pa
 
 from data.company import Company, Target
-from data.errors import UsageError
 from data.people.consent import Word, allowed_then_and_now, words_of_objectors
 from data.store.snapshots import Snapshot
 from data.tables import STAGES
-from data.times import parse_instant
 from features.as_of import belongs, creation_rows, open_rows
 from features.batch import feature_table
 from features.declaration import Declaration
@@ -39,19 +37,13 @@ class When:
     @staticmethod
     def asked(as_of: str | None, created_from: str | None, company: Company, now: int) -> When:
         """Data without dates are looked at right after each lead's creation: "row:N" asks for the leads after N."""
-        since = None if created_from is None else _parsed(created_from, company)
+        since = None if created_from is None else company.instant(created_from)
         if company.time == "row":
-            rows_after = None if as_of in (None, CREATION) else _parsed(str(as_of), company)
+            rows_after = None if as_of in (None, CREATION) else company.instant(str(as_of))
             return When(now, True, rows_after if since is None else since)
         if as_of == CREATION:
             return When(now, True, since)
-        return When(now if as_of is None else _parsed(as_of, company), False, since)
-
-
-def _parsed(text: str, company: Company) -> int:
-    if text.startswith("row:") and company.time != "row":
-        raise UsageError("time", repr(text), expected="an ISO date or time, since the data have dates")
-    return parse_instant(text, company.timezone)
+        return When(now if as_of is None else company.instant(as_of), False, since)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def train(
         request = Request(
             target=target,
             horizon=parse_duration(horizon) if horizon else None,
-            as_of=parse_instant(as_of, _timezone(store)) if as_of else None,
+            as_of=_instant(store, as_of) if as_of else None,
             capacity=capacity,
             options=Options(trials=trials, seed=seed),
             keep_prior=keep_prior,
@@ -195,9 +195,9 @@ def _registry(home: Home) -> Registry:
     return Registry(home)
 
 
-def _timezone(store: Store) -> str:
+def _instant(store: Store, text: str) -> int:
     company = store.company()
-    return company.timezone if company else "UTC"
+    return company.instant(text) if company else parse_instant(text)
 
 
 def _target_name(store: Store, asked: str | None) -> str:

@@ -14,6 +14,7 @@ from data import tables
 from data.company import Company, CompanyColumn, Target
 from data.errors import DataRefused, LeadscoreError, UsageError
 from data.home import Home
+from data.times import parse_instant
 from features.declaration import Declaration
 from training.policy import Policy, score_of
 
@@ -52,6 +53,19 @@ def test_a_company_survives_its_json() -> None:
 def test_an_unknown_target_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UsageError, match="one of: sql, won"):
         Company(targets=(Target("sql", "sql", 1), Target("won", "won", 1))).target("lost")
+
+
+@pytest.mark.parametrize(
+    ("time", "text", "known"),
+    [("dates", "2026-04-01", True), ("dates", "row:5", False), ("row", "row:5", True), ("row", "2026-04-01", False)],
+)
+def test_a_time_is_of_the_datas_own_kind(time: str, text: str, known: bool) -> None:
+    company = Company(time=time)  # type: ignore[arg-type]
+    if known:
+        assert company.instant(text) == parse_instant(text, company.timezone)
+    else:
+        with pytest.raises(UsageError, match="since the data have"):
+            company.instant(text)
 
 
 def test_a_declaration_survives_its_dict() -> None:

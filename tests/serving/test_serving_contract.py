@@ -192,3 +192,13 @@ def test_what_a_whole_lead_says_becomes_its_history() -> None:
     assert [s.stage for s in history.stages] == ["mql"]
     assert history.account is not None
     assert history.account.attributes[0].text == "製造業"
+
+
+def test_a_lead_sent_whole_gets_the_bands_an_import_works_out() -> None:
+    lead = LeadSent.model_validate(
+        {"attributes": {"job_title": "営業部長"}, "account": {"attributes": {"employees": 120.0}}}
+    )
+    history = history_of(lead, KNOWN, NOW)
+    assert history.account is not None
+    assert {a.name: a.text for a in history.attributes}["job_title_band"] == "部長"
+    assert {a.name: a.text for a in history.account.attributes}["employee_band"] == "100–299"
