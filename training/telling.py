@@ -112,7 +112,8 @@ def versions_table(versions: Sequence[Version], in_force: dict[str, str]) -> Tab
     """`in_force`: target → bundle hash of the champion."""
     table = Table()
     for head in ("target", "version", "registered", "bundle", "ROC-AUC", "log loss", ""):
-        table.add_column(head)
+        # The hash is what people copy: it is never cut, however narrow the terminal.
+        table.add_column(head, no_wrap=head == "bundle", min_width=12 if head == "bundle" else None)
     for v in versions:
         marks = ["champion" if in_force.get(v.target) == v.bundle_hash else ""]
         marks += ["unproven"] if v.tags.get("proven") == "false" else []
