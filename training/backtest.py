@@ -188,6 +188,11 @@ def try_boosters(
     seed: int,
 ) -> None:
     """Adds each setting's margins after each number of trees to the slice."""
+    if not has_splits(prepared.table):
+        for setting in settings:
+            alone = tested.margins[logistic.name if setting.on_linear else PRIOR]
+            tested.margins.update({candidate_name((setting, trees)): alone for trees in STEPS})
+        return
     table = encode(tested.rows, prepared.columns)
     data = BoosterData(prepared, settings, logistic, directed=directed)
     leaf = rows_a_leaf(prepared.matrix)
@@ -201,6 +206,13 @@ def try_boosters(
         beneath = tested.margins[logistic.name] if setting.on_linear else 0.0
         for trees, margin in margins.items():
             tested.margins[candidate_name((setting, trees))] = beneath + margin
+
+
+def has_splits(table: np.ndarray) -> bool:
+    """Whether any encoded feature has two values; LightGBM refuses a table where none has."""
+    known = ~np.isnan(table)
+    low, high = np.where(known, table, np.inf).min(axis=0), np.where(known, table, -np.inf).max(axis=0)
+    return bool(((low < high) | (known.any(axis=0) & ~known.all(axis=0))).any())
 
 
 def rows_a_leaf(matrix: Matrix) -> int:

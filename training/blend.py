@@ -24,6 +24,8 @@ PULL = 1.0
 """Strength of the pull, in nats of log likelihood for leaving the usual mixture altogether."""
 STRETCHES = 4
 """Stretches of time in each slice, between which disagreement is measured."""
+LEAST_ROWS = 10
+"""In a stretch."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +114,13 @@ def overdispersion(slices: Sequence[Slice], usual: np.ndarray) -> float:
     for s in slices:
         base = row_losses(s.margins @ usual, s.label)
         gains = np.column_stack([base - row_losses(margin, s.label) for margin in s.margins.T])
-        for rows in np.array_split(np.arange(len(gains)), STRETCHES):
+        for rows in np.array_split(np.arange(len(gains)), min(STRETCHES, max(len(gains) // LEAST_ROWS, 1))):
             w = s.weight[rows]
             mean = np.average(gains[rows], axis=0, weights=w)
             means.append(mean)
             errors.append(w**2 @ (gains[rows] - mean) ** 2 / w.sum() ** 2 + 1e-12)
+    if len(means) < 2:
+        return 1.0
     precision = 1.0 / np.array(errors)
     centre = (precision * means).sum(axis=0) / precision.sum(axis=0)
     q = (precision * (np.array(means) - centre) ** 2).sum(axis=0) / (len(means) - 1)

@@ -19,6 +19,9 @@ NOISE_OF_ORDER = 2.326
 NOISE_AFTER_CHOICE = 3.0
 """Both, where the blend was chosen on the very slices it is tested on: the best of some ten tries is flattered."""
 
+NO_ORDER = 1e3
+"""Standard error of an AUC where only one kind of outcome is there."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -84,5 +87,7 @@ def _order(tested: Tested, margin: np.ndarray) -> tuple[float, float]:
     rows = tested.rows
     won = len(np.unique(rows.group[rows.label == 1.0]))
     lost = max(len(np.unique(rows.group)) - won, 1)
+    if not 0 < rows.label.sum() < len(rows):
+        return 0.5, NO_ORDER
     auc = float(roc_auc_score(rows.label, margin, sample_weight=rows.weight))
     return auc, float(np.sqrt((won + lost + 1) / (12.0 * won * lost)))

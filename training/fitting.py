@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from data.errors import ModelRefused
 from features.declaration import Declaration
 from training.backtest import (
     HALF_LIVES,
@@ -27,6 +28,7 @@ from training.backtest import (
     best_logistic,
     candidate_name,
     fit_logistic,
+    has_splits,
     prepare,
     prior_margins,
     rows_a_leaf,
@@ -38,6 +40,7 @@ from training.backtest import (
 from training.blend import Slice, blend_weights, pooled_loss, shrunk_loss
 from training.boosters import SETTINGS, STEPS, Setting, booster_text, fit_booster, shape_of
 from training.calibration import choose_calibration
+from training.encoding import encode, fit_columns
 from training.evidence import Proof, evidence_of
 from training.linear import LinearFit, linear_part
 from training.matrix import Matrix, informative
@@ -51,7 +54,7 @@ PARSIMONY = 0.01
 """A smaller booster is taken when it keeps all but this share of the best one's gain over the prior."""
 
 COMPONENTS = (PRIOR, RECENT, "logistic", "recent logistic", "LightGBM", "LightGBM on logistic")
-USUAL = np.array([0.05, 0.05, 0.35, 0.25, 0.15, 0.15])
+USUAL = np.array([0.0, 0.05, 0.38, 0.27, 0.15, 0.15])
 """The mixture a blend is pulled towards while the history is short or at odds with itself.
 
 Mostly linear: forward in time a regularised line loses least when the world moves.
@@ -123,11 +126,16 @@ class Fitted:
 
 
 def fit_scorer(matrix: Matrix, options: Options, *, progress: Progress = lambda _: None) -> Fitted:
-    """Backtests, chooses, fits on everything. `matrix` holds matured rows in any order, some of each label."""
+    """Backtests, chooses, fits on everything. `matrix` holds matured rows in any order.
+
+    Raises ModelRefused where no feature varies, or all outcomes are alike.
+    """
     with threadpool_limits(1):
         useful = informative(matrix.take(np.lexsort((matrix.as_of, matrix.cycle_start))))
+        if not useful.declarations:
+            raise ModelRefused("features", "one value each", expected="columns or touchpoints that tell leads apart")
         backtest = backtest_folds(useful, seed=options.seed)
-        settings = SETTINGS[: options.trials]
+        settings = SETTINGS[: options.trials] if has_splits(encode(useful, fit_columns(useful))) else ()
         slices = _tested(useful, backtest, settings, options, progress)
         choice = choose(slices, settings)
         honest = _honest_margins(slices, settings, choice)

@@ -22,6 +22,8 @@ from training.matrix import Matrix
 from training.parts import NO_TERM, CategoryTerm, LinearPart, NumberTerm
 
 SKEWED = 2.0
+HUGE = 1e12
+"""Larger numbers always enter by their logarithm: their squares would overflow."""
 LEVELS = 100
 MOST_STEPS = 500
 PRECISION = 1e-2
@@ -192,9 +194,9 @@ def _is_skewed(known: np.ndarray) -> bool:
 
 
 def _skewness(values: np.ndarray) -> float:
-    spread = values.std()
-    if not np.isfinite(spread) or np.abs(values).max() > 1e12:
+    if np.abs(values).max() > HUGE:
         return np.inf
+    spread = values.std()
     return float(abs(np.mean(((values - values.mean()) / spread) ** 3))) if spread > 0 else 0.0
 
 

@@ -238,7 +238,7 @@ def _policy(history: History, bundle: Bundle, request: Request) -> Policy:
         )
     panel, scale = recent_panel(history, bundle.declarations, seed=seed)
     probability = chances(bundle, panel)
-    found = crossings(panel.cycle, panel.as_of, probability, until=history.as_of, scale=scale)
+    found = crossings(panel.cycle, panel.as_of, probability, until=history.until, scale=scale)
     capacity = default_capacity(found.before, scale) if request.capacity is None else request.capacity
     return choose_policy(
         found,

@@ -47,6 +47,12 @@ class History:
         rows = self.labelled.rows
         return int(rows.loc[rows["label"] == 1.0, "cycle_id"].nunique())
 
+    @property
+    def until(self) -> int:
+        """The end of the recent weeks: `as_of`, or a week after the newest lead where the import is older than that."""
+        newest = self.rows.loc[self.rows["creation"], "as_of"].max()
+        return min(self.as_of, int(newest) + WEEK)
+
 
 def read_history(snapshot: Snapshot, target: Target, *, as_of: int) -> History:
     """Rows and labels; no features yet. Raises DataRefused where no row has matured."""
@@ -77,9 +83,9 @@ def training_matrix(history: History, declarations: Sequence[Declaration], *, se
 
 
 def recent_panel(history: History, declarations: Sequence[Declaration], *, seed: int) -> tuple[Matrix, float]:
-    """Rows of the weeks before `as_of`, not past the target, labels unknown; and leads in all per lead here."""
-    since = history.as_of - (RECENT_WEEKS + LOOKBACK_WEEKS) * WEEK
-    recent = history.rows[history.rows["as_of"] >= since]
+    """Rows of the weeks before `history.until`, not past the target, labels unknown; and leads in all per lead here."""
+    since = history.until - (RECENT_WEEKS + LOOKBACK_WEEKS) * WEEK
+    recent = history.rows[history.rows["as_of"].between(since, history.until, inclusive="left")]
     recent = before_target(recent, history.stage_changes, history.target, as_of=history.as_of)
     cycles = np.sort(recent["cycle_id"].unique())
     share = min(1.0, PANEL_ROWS / max(len(recent), 1))

@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from data.errors import ModelRefused
 from training.encoding import group_folds
 from training.matrix import Matrix
 
@@ -60,12 +61,26 @@ def backtest_folds(matrix: Matrix, *, seed: int) -> Backtest:
 
 
 def random_folds(matrix: Matrix, count: int, *, seed: int) -> tuple[Fold, ...]:
-    """A split that ignores time; equal feature rows stay together as well as groups. For the optimism gap."""
-    numbers = group_folds(_with_equal_rows(matrix), count, seed)
+    """A split that ignores time; equal feature rows stay together as well as groups. For the optimism gap.
+
+    Folds with one kind of outcome only are left out. Where the groups leave
+    none (one account holds nearly all), whole cycles are drawn instead; raises
+    ModelRefused where that is no use either.
+    """
     first, last = int(matrix.cycle_start.min()), int(matrix.cycle_start.max()) + 1
-    return tuple(
-        Fold(np.flatnonzero(numbers != k), np.flatnonzero(numbers == k), first, last, 1.0) for k in range(count)
+    for group in (_with_equal_rows(matrix), matrix.cycle):
+        numbers = group_folds(group, count, seed)
+        sides = [(np.flatnonzero(numbers != k), np.flatnonzero(numbers == k)) for k in range(count)]
+        kept = [Fold(*rows, first, last, 1.0) for rows in sides if all(_mixed(matrix, part) for part in rows)]
+        if kept:
+            return tuple(kept)
+    raise ModelRefused(
+        "history", "outcomes of one kind only", expected="leads that reached the target and leads that did not"
     )
+
+
+def _mixed(matrix: Matrix, rows: np.ndarray) -> bool:
+    return bool(0 < matrix.label[rows].sum() < len(rows))
 
 
 def _bounds(matrix: Matrix) -> list[tuple[int, int]]:

@@ -26,7 +26,7 @@ from training.registry import Registry
 
 NOW = 20_500 * DAY
 BEGIN = NOW - 500 * DAY
-LEADS_OF_A_TEST = 450
+LEADS_OF_A_TEST = 600
 COLUMNS = (CompanyColumn("source_kind", type="category"), CompanyColumn("size", type="number", direction=1))
 COMPANY = Company(targets=(Target("won", "won", 30 * DAY), Target("sql", "sql", 30 * DAY)), columns=COLUMNS)
 
@@ -68,10 +68,11 @@ def fill(store: Store, leads: int, *, seed: int, signal: float = 1.0) -> None:
 def fate(rng: np.random.Generator, worth: float, signal: float) -> tuple[int | None, int | None]:
     """(microseconds to the win, to the loss). Without signal wins come without memory: age says nothing either."""
     if signal == 0:
-        return int(rng.exponential(300) * DAY), None
+        won, lost = int(rng.exponential(300) * DAY), int(rng.exponential(45) * DAY)
+        return (won, None) if won < lost else (None, lost)
     if rng.random() < 1 / (1 + np.exp(2.6 - worth)):
         return int(rng.uniform(1, 20) * DAY), None
-    return None, 25 * DAY if rng.random() < 0.7 else None
+    return None, 25 * DAY
 
 
 def fill_rows(store: Store, rows: int) -> None:
