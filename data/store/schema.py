@@ -24,7 +24,7 @@ from sqlalchemy.types import TypeEngine
 
 from data import tables
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration in data/store/migrations/versions."""
 VERSION_TABLE = "store_version"
 
@@ -52,6 +52,7 @@ _INDEXED: dict[str, tuple[str, ...]] = {
     "opportunity_leads": ("lead_id",),
     "consents": ("person_id",),
     "handovers": ("lead_id",),
+    "merges": ("from_id", "into_id"),
 }
 
 
