@@ -24,7 +24,7 @@ from sqlalchemy.types import TypeEngine
 
 from data import tables
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration in data/store/migrations/versions."""
 VERSION_TABLE = "store_version"
 
@@ -127,5 +127,24 @@ RUNS = Table(
     Column("occurred_at", BigInteger, nullable=False),
     Column("document", Text, nullable=False),
     Index("ix_runs_kind", "kind", "seq"),
+    sqlite_autoincrement=True,
+)
+# Files of bulk imports that are part of the history: data/store/partitions.py.
+PARTITIONS = Table(
+    "partitions",
+    METADATA,
+    _sequence("seq"),
+    *(Column(name, Text, nullable=False) for name in ("name", "of_table", "file")),
+    Column("rows", BigInteger, nullable=False),
+    Column("row_hash", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    *(Column(name, Text, nullable=False) for name in ("sha256", "keys_sha256")),
+    *(
+        Column(f"{end}_{time}", BigInteger, nullable=False)
+        for time in ("occurred_at", "recorded_at")
+        for end in ("first", "last")
+    ),
+    Column("loaded_at", BigInteger, nullable=False),
+    UniqueConstraint("name", name="uq_partitions_name"),
     sqlite_autoincrement=True,
 )
