@@ -184,30 +184,31 @@ def explain(
     all_: Annotated[bool, typer.Option("--all", help="Every reason, not only the most telling.")] = False,
 ) -> None:
     """One lead in words: grade, score, plain odds, what speaks for it and what against it."""
-    from data.people.consent import allowed_then_and_now, scoring_words
-    from data.store.history import lead_history
+    from data.people.consent import Consents
+    from data.store.history import lead_creation, lead_history
     from data.store.operational import Store
     from serving.answer import Asked, answer_lead
     from serving.champion import champions
-    from serving.intake import right_after_creation
+    from serving.intake import right_after
     from serving.show import show_answer
 
     instant, words = now(), _language(lang)
     home: Home = ctx.obj
     with Store.open(home) as store, console.status("loading"):
         in_force = list(champions(store, home, target or ()).values())
-        history = lead_history(store, lead_id)
-        company, born = in_force[0].bundle.company, right_after_creation(history)
+        company = in_force[0].bundle.company
         if as_of == "creation" or (as_of is None and company.time == "row"):
-            at = born
+            at = right_after(*lead_creation(store, lead_id))
         else:
             at = instant if as_of is None else company.instant(as_of)
+        history = lead_history(store, lead_id, as_of=at)
+        born = right_after(history.occurred_at, history.recorded_at)
         if at < born:
             known = render_instant(born, company.timezone)
             raise UsageError(
                 "--as-of", render_instant(at, company.timezone), expected=f"{known} or later, when the lead was known"
             )
-        may_score = allowed_then_and_now(scoring_words(store, history.lead_id), as_of=at, now=instant)
+        may_score = Consents.of_lead(store, history.lead_id).allow_then_and_now(history.lead_id, as_of=at, now=instant)
         asked = Asked("explain", at, instant, words, all_)
         answers = [answer_lead(force, history, asked, may_score=may_score)[0] for force in in_force]
     for answer in answers:

@@ -11,9 +11,9 @@ from time import perf_counter
 from pydantic import ValidationError
 
 from data.home import Home
-from data.people.consent import allowed_then_and_now, scoring_words
+from data.people.consent import Consents, allowed_then_and_now
 from data.records import LeadHistory
-from data.store.history import lead_history
+from data.store.history import lead_creation, lead_history
 from data.store.ledger import Ledger
 from data.store.operational import Store
 from data.times import render_instant
@@ -86,9 +86,11 @@ class Desk:
         """The answer for a lead in the store, as JSON. Raises NotFound, StoreUnavailable."""
         started = perf_counter()
         in_force = self._asked_for(request)
-        history = lead_history(self._store, request.lead_id or "")
-        as_of = _as_of_stored(request, history, in_force[0], now)
-        may_score = allowed_then_and_now(scoring_words(self._store, history.lead_id), as_of=as_of, now=now)
+        as_of = self._as_of_stored(request, in_force[0], now)
+        history = lead_history(self._store, request.lead_id or "", as_of=as_of)
+        _check_known(history, as_of)
+        consents = Consents.of_lead(self._store, history.lead_id)
+        may_score = consents.allow_then_and_now(history.lead_id, as_of=as_of, now=now)
         asked = Asked(request_id, as_of, now, request.lang, request.reasons == "all")
         answer = self._answered(in_force, history, asked, history.lead_id, may_score)
         BY_ID.observe(perf_counter() - started)
@@ -103,6 +105,13 @@ class Desk:
             if target not in current:
                 raise invalid(f"targets.{index}", target, "one of: " + ", ".join(current), "unknown_target")
         return [current[target] for target in dict.fromkeys(request.targets or current)]
+
+    def _as_of_stored(self, request: ScoreRequest, force: InForce, now: int) -> int:
+        """The as-of time of a stored lead; without dates in the data it is looked at right after its creation."""
+        company = force.bundle.company
+        if request.as_of == CREATION or (request.as_of is None and company.time == "row"):
+            return intake.right_after(*lead_creation(self._store, request.lead_id or ""))
+        return intake.as_of_time(request.as_of, company, now)
 
     def _answered(
         self, in_force: Sequence[InForce], history: LeadHistory, asked: Asked, lead_id: str | None, may_score: bool
@@ -122,12 +131,7 @@ class Desk:
         return content
 
 
-def _as_of_stored(request: ScoreRequest, history: LeadHistory, force: InForce, now: int) -> int:
-    """The as-of time of a stored lead; where the data have no dates a lead is looked at right after its creation."""
-    company, born = force.bundle.company, intake.right_after_creation(history)
-    if request.as_of == CREATION or (request.as_of is None and company.time == "row"):
-        return born
-    as_of = intake.as_of_time(request.as_of, company, now)
+def _check_known(history: LeadHistory, as_of: int) -> None:
+    born = intake.right_after(history.occurred_at, history.recorded_at)
     if as_of < born:
         raise invalid("as_of", render_instant(as_of), f"{render_instant(born)} or later, when the lead was known")
-    return as_of

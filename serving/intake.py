@@ -65,9 +65,9 @@ def as_of_time(text: str | None, company: Company, now: int) -> int:
         raise invalid("as_of", text, f'{A_MOMENT}{rows} or "{CREATION}"') from None
 
 
-def right_after_creation(history: LeadHistory) -> int:
+def right_after(occurred_at: int, recorded_at: int) -> int:
     """The first instant at which a lead is known: one microsecond after its creation was recorded."""
-    return max(history.occurred_at, history.recorded_at) + MICROSECOND
+    return max(occurred_at, recorded_at) + MICROSECOND
 
 
 def history_of(lead: LeadSent, known: Known, as_of: int) -> LeadHistory:

@@ -13,7 +13,7 @@ import ibis
 import pyarrow as pa
 
 from data.company import Company, Target
-from data.people.consent import Word, allowed_then_and_now, words_of_objectors
+from data.people.consent import Consents
 from data.store.snapshots import Snapshot
 from data.tables import STAGES
 from features.as_of import belongs, creation_rows, open_rows
@@ -51,11 +51,11 @@ class Population:
     """The leads of one batch run that get no score for one target."""
 
     past: frozenset[str]
-    objectors: dict[str, tuple[Word, ...]]
+    consents: Consents
 
     def status_of(self, lead_id: str, as_of: int, now: int) -> str | None:
         """past_target, no_consent, or None where the lead is scored."""
-        if lead_id in self.objectors and not allowed_then_and_now(self.objectors[lead_id], as_of=as_of, now=now):
+        if not self.consents.allow_then_and_now(lead_id, as_of=as_of, now=now):
             return "no_consent"
         return "past_target" if lead_id in self.past else None
 
@@ -78,7 +78,7 @@ def population(tables: Tables, rows: ibis.Table, target: Target, company: Compan
     leads = tables["leads"].select("lead_id", "person_id").to_pyarrow()
     return Population(
         past=frozenset(_past(tables, rows, target, company).to_pyarrow()["lead_id"].to_pylist()),
-        objectors=dict(words_of_objectors(tables["consents"].to_pyarrow(), leads)),
+        consents=Consents.of_tables(leads, tables["consents"].to_pyarrow(), tables["merges"].to_pyarrow()),
     )
 
 

@@ -89,6 +89,18 @@ def in_the_end(merges: Iterable[Merge]) -> Mapping[str, str]:
     return survivors(merges, as_of=FOREVER)
 
 
+def families(merges: Iterable[Merge]) -> Mapping[str, frozenset[str]]:
+    """For every id in any merge, undone or not: all ids it was ever linked with, itself too."""
+    linked: dict[str, set[str]] = {}
+    for merge in merges:
+        smaller, larger = sorted((linked.setdefault(one, {one}) for one in merge[:2]), key=len)
+        if smaller is not larger:
+            larger |= smaller
+            linked.update(dict.fromkeys(smaller, larger))
+    frozen = {id(family): frozenset(family) for family in linked.values()}
+    return {one: frozen[id(family)] for one, family in linked.items()}
+
+
 class _Known:
     """The merges seen so far, newest by id, and which ids hang below which."""
 

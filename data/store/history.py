@@ -3,43 +3,70 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
 from data.errors import NotFound
+from data.people.merges import Subject, survivors
 from data.records import AccountSummary, Attribute, LeadHistory, Sibling, StageChange, Touchpoint
 from data.store.engine import select_all
+from data.store.merges import related_merges, select_in
 from data.store.operational import Store
 
 Row = tuple[Any, ...]
 
 _LEAD = "SELECT lead_id, occurred_at, recorded_at, account_id, source FROM leads WHERE"
-_TOUCHPOINT = "t.kind, t.actor, t.occurred_at, t.recorded_at, t.channel, t.campaign_id, t.detail"
-_ATTRIBUTE = 'a.name, a.occurred_at, a.recorded_at, a."text", a."number"'
-# CROSS JOIN keeps SQLite from starting at the long table: leads come by their account's index.
-_SIBLINGS = "FROM leads l CROSS JOIN {table} {alias} WHERE l.account_id = ? AND {alias}.lead_id = l.lead_id"
+_TOUCHPOINT = "kind, actor, occurred_at, recorded_at, channel, campaign_id, detail"
+_ATTRIBUTE = 'name, occurred_at, recorded_at, "text", "number"'
 
 
-def lead_history(store: Store, lead_id: str) -> LeadHistory:
+def lead_creation(store: Store, lead_id: str) -> tuple[int, int]:
+    """(occurred_at, recorded_at) of a lead's creation, by id or `source:external_id`. Raises NotFound."""
+    with store.reading() as connection:
+        _found, occurred_at, recorded_at, *_rest = _lead(connection, lead_id)
+        return occurred_at, recorded_at
+
+
+def lead_history(store: Store, lead_id: str, *, as_of: int) -> LeadHistory:
     """All that is stored of a lead, given its id or `source:external_id`; sequences in order of time.
 
-    Everything is in it, whenever it happened or was recorded: the reader of a
-    LeadHistory filters by as-of time. Raises NotFound.
+    Ids are read as they stand at `as_of`: a lead merged into another is that
+    other one, which brings its own creation, cycles and stages and everybody's
+    touchpoints and attributes; merged accounts are one. Otherwise everything
+    is in it, whenever it happened or was recorded: the reader of a LeadHistory
+    filters by as-of time. Raises NotFound.
     """
     with store.reading() as connection:
-        found, occurred_at, recorded_at, account_id, source = _lead(connection, lead_id)
+        asked = _lead(connection, lead_id)
+        leads = _Standing(connection, "lead", [asked[0]], as_of)
+        found, occurred_at, recorded_at, account_id, source = _survivor(connection, asked, leads.read_as(asked[0]))
+        alike = leads.read_alike(found)
         return LeadHistory(
             lead_id=found,
             occurred_at=occurred_at,
             recorded_at=recorded_at,
             cycles=_later_cycles(connection, found),
             stages=_stages(connection, found),
-            touchpoints=_touchpoints(connection, found),
-            attributes=_attributes(connection, "lead", found),
-            account=_account(connection, account_id, found) if account_id else None,
+            touchpoints=_touchpoints(connection, dict.fromkeys(alike, found))[found],
+            attributes=_attributes(connection, "lead", dict.fromkeys(alike, found))[found],
+            account=_account(connection, account_id, found, as_of) if account_id else None,
             source=source,
         )
+
+
+class _Standing:
+    """Who some ids, and all they were merged with, are read as at one instant."""
+
+    def __init__(self, connection: Connection, subject: Subject, ids: Iterable[str], as_of: int) -> None:
+        self._read_as = survivors(related_merges(connection, subject, ids), as_of=as_of)
+
+    def read_as(self, one: str) -> str:
+        return self._read_as.get(one, one)
+
+    def read_alike(self, survivor: str) -> list[str]:
+        return [survivor, *(one for one, read_as in self._read_as.items() if read_as == survivor)]
 
 
 def _lead(connection: Connection, lead_id: str) -> Row:
@@ -50,6 +77,16 @@ def _lead(connection: Connection, lead_id: str) -> Row:
         rows = rows or select_all(connection, f"{_LEAD} lead_id = ? AND source = ?", (external, source))
     if not rows:
         raise NotFound(f"lead {lead_id}", "no such lead in the store", expected="a lead id or source:external_id")
+    return rows[0]
+
+
+def _survivor(connection: Connection, asked: Row, survivor: str) -> Row:
+    if survivor == asked[0]:
+        return asked
+    rows = select_all(connection, f"{_LEAD} lead_id = ?", (survivor,))
+    if not rows:
+        received = f"merged into {survivor}, which is not in the store"
+        raise NotFound(f"lead {asked[0]}", received, expected="a lead that goes on", remedy=f"import lead {survivor}")
     return rows[0]
 
 
@@ -66,51 +103,50 @@ def _stages(connection: Connection, lead_id: str) -> tuple[StageChange, ...]:
     return tuple(StageChange(*row) for row in select_all(connection, sql, (lead_id,)))
 
 
-def _touchpoints(connection: Connection, lead_id: str) -> tuple[Touchpoint, ...]:
-    sql = f"SELECT {_TOUCHPOINT} FROM touchpoints t WHERE lead_id = ? ORDER BY occurred_at, recorded_at, seq"
-    return tuple(Touchpoint(*row) for row in select_all(connection, sql, (lead_id,)))
+def _touchpoints(connection: Connection, read_as: Mapping[str, str]) -> Mapping[str, tuple[Touchpoint, ...]]:
+    """By lead as read, in order of time; `read_as` names every lead whose own are wanted."""
+    found = _in_order(connection, f"SELECT lead_id, seq, {_TOUCHPOINT} FROM touchpoints WHERE lead_id IN", read_as, 4)
+    return defaultdict(tuple, {one: tuple(Touchpoint(*row) for row in rows) for one, rows in found.items()})
 
 
-def _attributes(connection: Connection, subject: str, subject_id: str) -> tuple[Attribute, ...]:
-    sql = (
-        f"SELECT {_ATTRIBUTE} FROM {subject}_attributes a WHERE {subject}_id = ? ORDER BY occurred_at, recorded_at, seq"
-    )
-    return tuple(Attribute(*row) for row in select_all(connection, sql, (subject_id,)))
+def _attributes(
+    connection: Connection, subject: Subject, read_as: Mapping[str, str]
+) -> Mapping[str, tuple[Attribute, ...]]:
+    sql = f"SELECT {subject}_id, seq, {_ATTRIBUTE} FROM {subject}_attributes WHERE {subject}_id IN"
+    found = _in_order(connection, sql, read_as, 3)
+    return defaultdict(tuple, {one: tuple(Attribute(*row) for row in rows) for one, rows in found.items()})
 
 
-def _account(connection: Connection, account_id: str, lead_id: str) -> AccountSummary:
-    return AccountSummary(
-        account_id, _attributes(connection, "account", account_id), _siblings(connection, account_id, lead_id)
-    )
+def _in_order(connection: Connection, sql: str, read_as: Mapping[str, str], at: int) -> Mapping[str, list[Row]]:
+    """Rows without their id and seq, by who they are read as, in order of (occurred_at, recorded_at, seq).
 
-
-def _siblings(connection: Connection, account_id: str, lead_id: str) -> tuple[Sibling, ...]:
-    """All of the account's other leads: leaving some out would make online differ from batch."""
-    leads = select_all(
-        connection,
-        "SELECT lead_id, occurred_at, recorded_at FROM leads WHERE account_id = ? AND lead_id <> ? ORDER BY seq",
-        (account_id, lead_id),
-    )
-    if not leads:
-        return ()
-    attributes = _by_lead(connection, "lead_attributes", "a", _ATTRIBUTE, account_id)
-    touchpoints = _by_lead(connection, "touchpoints", "t", _TOUCHPOINT, account_id)
-    return tuple(
-        Sibling(
-            sibling,
-            occurred_at,
-            recorded_at,
-            tuple(Attribute(*row) for row in attributes[sibling]),
-            tuple(Touchpoint(*row) for row in touchpoints[sibling]),
-        )
-        for sibling, occurred_at, recorded_at in leads
-    )
-
-
-def _by_lead(connection: Connection, table: str, alias: str, columns: str, account_id: str) -> dict[str, list[Row]]:
-    source = _SIBLINGS.format(table=table, alias=alias)
+    `at` is the place of occurred_at in a row; recorded_at comes behind it.
+    """
     grouped: dict[str, list[Row]] = defaultdict(list)
-    sql = f"SELECT l.lead_id, {columns} {source} ORDER BY {alias}.occurred_at, {alias}.recorded_at, {alias}.seq"
-    for lead_id, *rest in select_all(connection, sql, (account_id,)):
-        grouped[lead_id].append(tuple(rest))
+    rows = select_in(connection, sql, list(read_as))
+    rows.sort(key=lambda row: (row[at], row[at + 1], row[1]))
+    for one, _seq, *rest in rows:
+        grouped[read_as[one]].append(tuple(rest))
     return grouped
+
+
+def _account(connection: Connection, account_id: str, lead_id: str, as_of: int) -> AccountSummary:
+    accounts = _Standing(connection, "account", [account_id], as_of)
+    survivor = accounts.read_as(account_id)
+    alike = accounts.read_alike(survivor)
+    attributes = _attributes(connection, "account", dict.fromkeys(alike, survivor))[survivor]
+    return AccountSummary(survivor, attributes, _siblings(connection, alike, lead_id, as_of))
+
+
+def _siblings(connection: Connection, accounts: Sequence[str], lead_id: str, as_of: int) -> tuple[Sibling, ...]:
+    """All of the account's other leads: leaving some out would make online differ from batch."""
+    sql = "SELECT lead_id, occurred_at, recorded_at, seq FROM leads WHERE account_id IN"
+    rows = sorted(select_in(connection, sql, accounts), key=lambda row: int(row[3]))
+    standing = _Standing(connection, "lead", [row[0] for row in rows], as_of)
+    others = [row for row in rows if standing.read_as(row[0]) == row[0] != lead_id]
+    read_as = {one: row[0] for row in others for one in standing.read_alike(row[0])}
+    attributes, touchpoints = _attributes(connection, "lead", read_as), _touchpoints(connection, read_as)
+    return tuple(
+        Sibling(sibling, occurred_at, recorded_at, attributes[sibling], touchpoints[sibling])
+        for sibling, occurred_at, recorded_at, _seq in others
+    )

@@ -32,7 +32,7 @@ def histories(simulated_home: Home) -> list:
     """Two hundred leads of the simulated company with 15 touchpoints or more."""
     with Store.open(simulated_home) as store:
         drawn = random.Random(3).sample(sorted(store.lead_ids()), 800)
-        read = (lead_history(store, lead_id) for lead_id in drawn)
+        read = (lead_history(store, lead_id, as_of=now()) for lead_id in drawn)
         return [history for history in read if len(history.touchpoints) >= 15][:200]
 
 

@@ -69,7 +69,7 @@ def test_a_snapshot_and_the_store_say_the_same_of_every_known_lead(stored: tuple
         found = feature_values(connection, tables, known_rows(tables, as_of=as_of), wanted, of).to_pylist()
         assert len(found) > 60
         for row in found:
-            expected = online.row(lead_history(store, row["lead_id"]), as_of)
+            expected = online.row(lead_history(store, row["lead_id"], as_of=as_of), as_of)
             assert [row[d.name] for d in wanted] == expected, row["lead_id"]
 
 

@@ -70,7 +70,9 @@ def test_every_stored_lead_reconciles(world: World) -> None:
         assert row.policy_id == policy
         in_use = InForce.of(row, bundle, make_policy("won"))
         for lead_id in store.lead_ids():
-            answer, _ = answer_lead(in_use, lead_history(store, lead_id), replace(ASKED, all_reasons=True))
+            answer, _ = answer_lead(
+                in_use, lead_history(store, lead_id, as_of=ASKED.as_of), replace(ASKED, all_reasons=True)
+            )
             if answer.status == "scored":
                 parts = [answer.base, *(reason.contribution for reason in answer.reasons)]
                 assert math.fsum(parts) == pytest.approx(answer.margin, abs=1e-9)

@@ -90,7 +90,9 @@ def in_force(home: Home) -> dict[str, InForce]:
 
 def online(home: Home, target: str, lead_id: str, as_of: int) -> TargetAnswer:
     with Store.open(home) as store:
-        return answer_lead(in_force(home)[target], lead_history(store, lead_id), Asked("test", as_of, NOW))[0]
+        return answer_lead(
+            in_force(home)[target], lead_history(store, lead_id, as_of=as_of), Asked("test", as_of, NOW)
+        )[0]
 
 
 def assert_equal(row: Any, answer: TargetAnswer) -> None:
@@ -118,7 +120,7 @@ def test_csv_and_parquet_hold_the_same(score: Score) -> None:
 def test_every_open_lead_is_there_once_a_target_in_the_order_of_creation(score: Score, world: World) -> None:
     found = score()
     with Store.open(world.home) as store:
-        histories = [lead_history(store, lead_id) for lead_id in store.lead_ids()]
+        histories = [lead_history(store, lead_id, as_of=NOW) for lead_id in store.lead_ids()]
     ended = {h.lead_id for h in histories if h.stages and h.stages[-1].stage == "lost"}
     expected = [
         h.lead_id for h in sorted(histories, key=lambda h: (h.occurred_at, h.lead_id)) if h.lead_id not in ended
@@ -142,7 +144,7 @@ def test_at_creation_each_lead_gets_what_the_endpoint_would_have_answered_then(s
     for row in found[found["margin"].notna()].head(8).itertuples():
         born = parse_instant(row.as_of)
         with Store.open(world.home) as store:
-            history = lead_history(store, row.lead_id)
+            history = lead_history(store, row.lead_id, as_of=NOW)
         assert born == history.recorded_at + 1
         assert_equal(row, online(world.home, "won", row.lead_id, born))
 
@@ -151,7 +153,7 @@ def test_only_leads_created_from_then_on(score: Score, world: World) -> None:
     since = "2026-03-01"
     found = score("--as-of", "creation", "--created-from", since, "--target", "won")
     with Store.open(world.home) as store:
-        histories = [lead_history(store, lead_id) for lead_id in store.lead_ids()]
+        histories = [lead_history(store, lead_id, as_of=NOW) for lead_id in store.lead_ids()]
     at = parse_instant(since, "Asia/Tokyo")
     assert set(found["lead_id"]) == {h.lead_id for h in histories if h.occurred_at >= at}
 
@@ -159,7 +161,9 @@ def test_only_leads_created_from_then_on(score: Score, world: World) -> None:
 def test_leads_past_a_target_and_without_consent_have_no_figures(score: Score, world: World) -> None:
     found = score().set_index(["target", "lead_id"])
     with Store.open(world.home) as store:
-        reached = {i for i in store.lead_ids() if any(s.stage == "sql" for s in lead_history(store, i).stages)}
+        reached = {
+            i for i in store.lead_ids() if any(s.stage == "sql" for s in lead_history(store, i, as_of=NOW).stages)
+        }
     for lead_id in reached & set(found.loc["sql"].index):
         again = lead_id in ("L0000", "L0024", "L0048")  # recycled: a new cycle
         assert np.isnan(found.loc[("sql", lead_id), "margin"]) != again

@@ -82,7 +82,7 @@ def test_a_lead_by_id_gets_what_its_history_says(server: Server, world: World) -
     answer = server.ask({"lead_id": "L0005", "targets": ["won"]}).json
     with Store.open(world.home) as store:
         force = champions(store, world.home)["won"]
-        expected, _ = answer_lead(force, lead_history(store, "L0005"), Asked("x", NOW, NOW))
+        expected, _ = answer_lead(force, lead_history(store, "L0005", as_of=NOW), Asked("x", NOW, NOW))
     assert answer["targets"] == [json.loads(expected.model_dump_json())]
 
 
@@ -93,7 +93,7 @@ def test_a_source_and_its_own_id_name_the_same_lead(server: Server) -> None:
 
 def test_sent_whole_or_by_id_the_same_history_gets_the_same_answer(server: Server, world: World) -> None:
     with Store.open(world.home) as store:
-        history = lead_history(store, "L0005")
+        history = lead_history(store, "L0005", as_of=NOW)
     at = render_instant
     assert history.account is not None
     account = {a.name: a.text for a in history.account.attributes}
@@ -117,7 +117,7 @@ def test_sent_whole_or_by_id_the_same_history_gets_the_same_answer(server: Serve
 
 def test_as_of_looks_back(server: Server, world: World) -> None:
     with Store.open(world.home) as store:
-        born = lead_history(store, "L0005").recorded_at + 1
+        born = lead_history(store, "L0005", as_of=NOW).recorded_at + 1
     by_word = server.ask({"lead_id": "L0005", "as_of": "creation"}).json
     by_time = server.ask({"lead_id": "L0005", "as_of": render_instant(born)}).json
     now = server.ask({"lead_id": "L0005"}).json

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.people.merges import FOREVER, Merge, in_the_end, standings, survivors
+from data.people.merges import FOREVER, Merge, families, in_the_end, standings, survivors
 
 
 def asked(merges: list[Merge], one: str, t: int) -> str:
@@ -48,8 +50,22 @@ def test_standings_cover_all_of_time_without_overlap(merges: list[Merge]) -> Non
     for spans in by_id.values():
         assert spans[0].after == -FOREVER
         assert spans[-1].until == FOREVER
-        assert all(one.until == other.after for one, other in zip(spans, spans[1:], strict=False))
-        assert all(one.read_as != other.read_as for one, other in zip(spans, spans[1:], strict=False))
+        assert all(one.until == other.after for one, other in itertools.pairwise(spans))
+        assert all(one.read_as != other.read_as for one, other in itertools.pairwise(spans))
+
+
+@given(drawn)
+def test_a_family_is_closed_under_every_merge_and_no_larger(merges: list[Merge]) -> None:
+    found = families(merges)
+    for m in merges:
+        assert found[m.from_id] == found[m.into_id]
+    for t in range(9):
+        assert all(asked(merges, one, t) in found.get(one, {one}) for one in "abcde")
+    for one, family in found.items():
+        reached = {one}
+        while more := {b for m in merges for a, b in ((m[0], m[1]), (m[1], m[0])) if a in reached} - reached:
+            reached |= more
+        assert family == reached
 
 
 def test_a_merge_recorded_late_counts_from_then() -> None:

@@ -19,6 +19,8 @@ from data.tables import ACCOUNT_ATTRIBUTES, LEAD_ATTRIBUTES, LEADS, STAGE_CHANGE
 
 Rows = Callable[..., pa.Table]
 LEAD_NUMBERS = range(12)
+NEVER_MERGED = 100
+"""Any instant: nothing is merged here."""
 
 
 @pytest.fixture
@@ -104,20 +106,20 @@ def _oracle(store: Store, lead_id: str) -> LeadHistory:
 
 def test_a_history_is_what_the_tables_say(filled: Store) -> None:
     for number in LEAD_NUMBERS:
-        assert lead_history(filled, f"L{number}") == _oracle(filled, f"L{number}")
+        assert lead_history(filled, f"L{number}", as_of=NEVER_MERGED) == _oracle(filled, f"L{number}")
 
 
 def test_a_lead_answers_to_its_name_in_the_source(filled: Store) -> None:
-    expected = lead_history(filled, "L3")
-    assert lead_history(filled, "crm:ext3") == expected
-    assert lead_history(filled, "crm:L3") == expected
+    expected = lead_history(filled, "L3", as_of=NEVER_MERGED)
+    assert lead_history(filled, "crm:ext3", as_of=NEVER_MERGED) == expected
+    assert lead_history(filled, "crm:L3", as_of=NEVER_MERGED) == expected
     assert expected.source == "crm"
 
 
 @pytest.mark.parametrize("unknown", ["L99", "web:ext3", "crm:", ":", ""])
 def test_an_unknown_lead_is_not_found(filled: Store, unknown: str) -> None:
     with pytest.raises(NotFound, match="no such lead"):
-        lead_history(filled, unknown)
+        lead_history(filled, unknown, as_of=NEVER_MERGED)
 
 
 def test_reading_histories_loads_no_batch_engine(root: Path, tmp_path: Path) -> None:
