@@ -44,7 +44,7 @@ def test_batch_counts_beside_pandas(side_by_side, simulated_home: Home) -> None:
             if d.window_days:
                 chosen &= pairs["occurred_at"] >= as_of - d.window_days * DAY
             result[d.name] = pairs[chosen].groupby("lead_id").size()
-        return result.fillna(0.0)
+        return result.fillna(0.0).astype("float64")
 
     def ours() -> pd.DataFrame:
         return feature_table(tables, rows, counted, snapshot.company).to_pandas()
