@@ -5,7 +5,6 @@ Pure: nothing here reads a clock, a file or a store.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from data.company import Target
 from data.records import LeadHistory, StageChange
 from data.store.deployments import Deployment
 from data.store.ledger import LedgerRow
+from data.store.packing import pack_contributions, pack_values
 from data.tables import STAGES, TERMINAL_STAGES
 from features.online import OnlineFeatures
 from serving.contract import Language, LittleKnown, Reason, Status, TargetAnswer, Words
@@ -216,6 +216,6 @@ def _row(
         score=answer.score if answer else None,
         grade=answer.grade if answer else None,
         threshold_met=answer.threshold_met if answer else None,
-        features=json.dumps(list(values), ensure_ascii=False),
-        contributions=json.dumps(list(scored.contributions) if scored else []),
+        features=pack_values(values),
+        contributions=pack_contributions(scored.contributions if scored else ()),
     )

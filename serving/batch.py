@@ -5,7 +5,6 @@ Every figure is computed as for one lead online, only by column.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from data.store.ledger import LedgerRow
+from data.store.packing import pack_contributions, pack_values
 from data.times import render_instant
 from serving.answer import InForce
 from serving.contract import Language
@@ -185,11 +185,10 @@ def _ledger_rows(
         "status": pa.array([status or usual for status in statuses]),
         **{name: figures[name] for name in ("margin", "base", "fit", "behaviour", "probability", "score", "grade")},
         "threshold_met": figures["threshold_met"],
-        "features": pa.array(
-            [json.dumps(v, ensure_ascii=False) if k else "[]" for v, k in zip(values, kept, strict=True)]
-        ),
+        "features": pa.array([pack_values(v) if k else b"" for v, k in zip(values, kept, strict=True)], pa.binary()),
         "contributions": pa.array(
-            [json.dumps(c) if k else "[]" for c, k in zip(scored.contributions.tolist(), kept, strict=True)]
+            [pack_contributions(c) if k else b"" for c, k in zip(scored.contributions.tolist(), kept, strict=True)],
+            pa.binary(),
         ),
     }
     return pa.table({field.name: named[field.name] for field in fields(LedgerRow)})

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.errors import DataRefused, StoreUnavailable, UsageError
+from data.store.packing import Value, unpack_contributions, unpack_values
 
 Status = Literal["scored", "unproven", "past_target", "no_consent"]
 
@@ -39,13 +40,21 @@ class LedgerRow:
     score: int | None
     grade: str | None
     threshold_met: bool | None
-    features: str
-    """JSON array of the feature values in the bundle's schema order."""
-    contributions: str
-    """JSON array of the contributions in the same order; base + Σ = margin."""
+    features: bytes
+    """The feature values in the bundle's schema order, packed (data.store.packing); empty without figures."""
+    contributions: bytes
+    """The contributions in the same order, packed alike; base + Σ = margin."""
+
+    def values(self) -> list[Value]:
+        """The feature values. Raises DataRefused where the bytes are damaged."""
+        return unpack_values(self.features)
+
+    def parts(self) -> tuple[float, ...]:
+        """The contributions. Raises DataRefused where the bytes are damaged."""
+        return unpack_contributions(self.contributions)
 
 
-_TEXT, _WHOLE, _NUMBER = pa.string(), pa.int64(), pa.float64()
+_TEXT, _WHOLE, _NUMBER, _PACKED = pa.string(), pa.int64(), pa.float64(), pa.binary()
 LEDGER_SCHEMA = pa.schema(
     [
         pa.field("request_id", _TEXT, nullable=False),
@@ -66,13 +75,14 @@ LEDGER_SCHEMA = pa.schema(
         pa.field("score", _WHOLE),
         pa.field("grade", _TEXT),
         pa.field("threshold_met", pa.bool_()),
-        pa.field("features", _TEXT, nullable=False),
-        pa.field("contributions", _TEXT, nullable=False),
+        pa.field("features", _PACKED, nullable=False),
+        pa.field("contributions", _PACKED, nullable=False),
     ]
 )
 """The columns of LedgerRow, in its order."""
 
 _ROW_GROUP = 65_536
+_JSON_TEXTS = {"sqlite": "value FROM json_each(?)", "postgresql": "json_array_elements_text(CAST(? AS json))"}
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,8 @@ class Wanted:
     until: int | None
     lead_ids: tuple[str, ...] | None
 
-    def statement(self) -> tuple[str, tuple[Any, ...]]:
+    def statement(self, dialect: str) -> tuple[str, tuple[Any, ...]]:
+        """A WHERE clause with its parameters for `sqlite` or `postgresql`."""
         clauses: list[str] = []
         parameters: list[Any] = []
         for clause, value in (
@@ -96,7 +107,7 @@ class Wanted:
                 clauses.append(clause)
                 parameters.append(value)
         if self.lead_ids is not None:
-            clauses.append("lead_id IN (SELECT value FROM json_each(?))")
+            clauses.append(f"lead_id IN (SELECT {_JSON_TEXTS[dialect]})")
             parameters.append(json.dumps(self.lead_ids))
         return (" WHERE " + " AND ".join(clauses) if clauses else ""), tuple(parameters)
 
@@ -114,21 +125,38 @@ class Wanted:
         return whole
 
 
-def write_answers(table: pa.Table | pa.RecordBatchReader, path: Path) -> int:
-    """Writes answers as Parquet, durably; returns their number."""
+@dataclass(frozen=True)
+class Written:
+    """What one file of answers holds; `oldest` and `newest` are its range of scored_at, None without rows."""
+
+    rows: int
+    oldest: int | None
+    newest: int | None
+
+    def with_batch(self, batch: pa.RecordBatch) -> Written:
+        if not len(batch):
+            return self
+        low, high = pc.min_max(batch["scored_at"]).as_py().values()
+        oldest = low if self.oldest is None else min(low, self.oldest)
+        return Written(self.rows + len(batch), oldest, high if self.newest is None else max(high, self.newest))
+
+
+def write_answers(table: pa.Table | pa.RecordBatchReader, path: Path) -> Written:
+    """Writes answers as Parquet, durably."""
     given = table.schema.names
     if sorted(given) != sorted(LEDGER_SCHEMA.names):
         differing = sorted(set(given) ^ set(LEDGER_SCHEMA.names))
         raise DataRefused("batch answers", f"columns that differ: {', '.join(differing)}", expected="LEDGER_SCHEMA")
-    rows = 0
+    written = Written(0, None, None)
     with path.open("wb") as file:
         with pq.ParquetWriter(file, LEDGER_SCHEMA, compression="zstd") as writer:
             for batch in table.to_batches(_ROW_GROUP) if isinstance(table, pa.Table) else table:
-                writer.write_batch(_as_answers(batch), row_group_size=_ROW_GROUP)
-                rows += len(batch)
+                answers = _as_answers(batch)
+                writer.write_batch(answers, row_group_size=_ROW_GROUP)
+                written = written.with_batch(answers)
         file.flush()
         os.fsync(file.fileno())
-    return rows
+    return written
 
 
 def _as_answers(batch: pa.RecordBatch) -> pa.RecordBatch:

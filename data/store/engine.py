@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
@@ -19,9 +20,19 @@ from data.home import Home
 
 WAIT = 10.0
 """Seconds a write waits for another to finish before it is refused."""
-POSTGRESQL_SCHEMA = "leadscore"
-_WRITE_LOCK = 0x6C656164
-"""Key of PostgreSQL's advisory lock; any fixed number not used by others in the database."""
+
+
+@dataclass(frozen=True)
+class Area:
+    """Where on PostgreSQL one kind of record lives, and what its writers wait for: other areas' writers do not wait."""
+
+    schema: str
+    lock: int
+    """Key of the advisory lock; any fixed number not used by others in the database."""
+
+
+STORE_AREA = Area("leadscore", 0x6C656164)
+LEDGER_AREA = Area("leadscore_ledger", 0x6C656467)
 _SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "temp_store=MEMORY")
 
 
@@ -39,12 +50,12 @@ def store_subject(url: URL) -> str:
     return f"store {where}"
 
 
-def open_engine(url: URL, *, wait: float = WAIT) -> Engine:
-    """Engine whose transactions wait at most `wait` seconds for the write lock."""
+def open_engine(url: URL, *, wait: float = WAIT, area: Area = STORE_AREA) -> Engine:
+    """Engine whose transactions wait at most `wait` seconds for the write lock of `area`."""
     if url.get_backend_name() == "sqlite":
         return _sqlite(url, wait)
     if url.get_backend_name() == "postgresql":
-        return _postgresql(url, wait)
+        return _postgresql(url, wait, area)
     raise StoreUnavailable(store_subject(url), url.drivername, expected="a sqlite:// or postgresql:// address")
 
 
@@ -136,8 +147,8 @@ def _sqlite(url: URL, wait: float) -> Engine:
     return engine
 
 
-def _postgresql(url: URL, wait: float) -> Engine:
-    options = f"-c search_path={POSTGRESQL_SCHEMA} -c synchronous_commit=on"
+def _postgresql(url: URL, wait: float, area: Area) -> Engine:
+    options = f"-c search_path={area.schema} -c synchronous_commit=on"
     arguments = {"options": options, "connect_timeout": max(2, int(wait))}
     engine = create_engine(url, connect_args=arguments, pool_pre_ping=True, hide_parameters=True)
 
@@ -145,7 +156,7 @@ def _postgresql(url: URL, wait: float) -> Engine:
     def begin(connection: Connection) -> None:
         if connection.get_execution_options().get("serialised"):
             connection.execute(text(f"SET LOCAL lock_timeout = {int(wait * 1000)}"))
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})"))
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({area.lock})"))
 
     return engine
 
@@ -154,6 +165,8 @@ def _sqlite_refusal(subject: str, cause: BaseException) -> StoreUnavailable | No
     if not isinstance(cause, sqlite3.Error):
         return None
     name = getattr(cause, "sqlite_errorname", "")
+    if not name and "decode to UTF-8" in str(cause):
+        name = "SQLITE_CORRUPT"  # every text was written as UTF-8
     for prefix, (expected, remedy) in _SQLITE_REFUSALS.items():
         if name.startswith(prefix):
             return StoreUnavailable(subject, str(cause), expected=expected, remedy=remedy)
@@ -162,6 +175,7 @@ def _sqlite_refusal(subject: str, cause: BaseException) -> StoreUnavailable | No
 
 _SQLITE_REFUSALS = {
     "SQLITE_BUSY": ("no other process writing for so long", "wait for the other process or end it, then repeat"),
+    "SQLITE_PROTOCOL": ("no other process writing for so long", "wait for the other process or end it, then repeat"),
     "SQLITE_LOCKED": ("no other process writing for so long", "wait for the other process or end it, then repeat"),
     "SQLITE_FULL": ("room on the disk", "make room and repeat; nothing of this write was kept"),
     "SQLITE_IOERR": ("a disk that reads and writes", "look after the disk and repeat; nothing of this write was kept"),
@@ -184,6 +198,8 @@ def _postgresql_refusal(subject: str, cause: BaseException) -> StoreUnavailable 
         expected, remedy = _SQLITE_REFUSALS["SQLITE_BUSY"]
     elif isinstance(cause, errors.DiskFull):
         expected, remedy = _SQLITE_REFUSALS["SQLITE_FULL"]
+    elif isinstance(cause, errors.DataCorrupted | errors.IndexCorrupted):
+        expected, remedy = "an undamaged store", "look after the server's disk, then restore a backup"
     elif isinstance(cause, OperationalError | errors.InsufficientPrivilege):
         expected, remedy = "a PostgreSQL server that lets us in", "check LEADSCORE_DATABASE_URL and the server"
     else:

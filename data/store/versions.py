@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 
 from data.errors import StoreUnavailable
-from data.store.engine import POSTGRESQL_SCHEMA, reading, store_subject, writing
+from data.store.engine import STORE_AREA, reading, store_subject, writing
 from data.store.schema import HEAD, METADATA, VERSION_TABLE
 
 
@@ -57,7 +57,7 @@ def run_migrations(connection: Connection) -> None:
     from alembic.config import Config
 
     if connection.dialect.name == "postgresql":
-        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {POSTGRESQL_SCHEMA}"))
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {STORE_AREA.schema}"))
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
@@ -65,7 +65,7 @@ def run_migrations(connection: Connection) -> None:
 
 
 def _schema(connection: Connection) -> str | None:
-    return POSTGRESQL_SCHEMA if connection.dialect.name == "postgresql" else None
+    return STORE_AREA.schema if connection.dialect.name == "postgresql" else None
 
 
 def _other_version(engine: Engine, version: str) -> StoreUnavailable:

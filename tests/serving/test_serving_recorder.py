@@ -18,7 +18,7 @@ from serving.settings import ServingSettings
 
 ROW = LedgerRow(
     *("r", "L1", "won", 1, 2, "hash", "policy", 1, "online", "scored"),
-    *(0.1, 0.0, 0.1, 0.0, 0.5, 71, "A", True, "[]", "[]"),
+    *(0.1, 0.0, 0.1, 0.0, 0.5, 71, "A", True, b"", b""),
 )
 
 

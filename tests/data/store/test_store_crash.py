@@ -42,7 +42,7 @@ def write_for_ever(name, acknowledged):
             LEADS: [{"lead_id": lead, "source_id": lead, **record}],
         }
         store.append_all({t: pa.Table.from_pylist(r) for t, r in rows.items()}, now=number)
-        answer = ("r", lead, "won", 1, 1, "b", "p", 1, "online", "scored", *[0.0] * 5, 1, "A", True, "[]", "[]")
+        answer = ("r", lead, "won", 1, 1, "b", "p", 1, "online", "scored", *[0.0] * 5, 1, "A", True, b"", b"")
         ledger.append([LedgerRow(*answer)])
         os.write(acknowledged, f"{lead} ".encode())
 
