@@ -18,19 +18,16 @@ import ibis
 from ibis.expr.types import IntegerValue, Table
 
 from data.company import Company
+from data.people.merges import FOREVER
 from data.tables import TERMINAL_STAGES
 from data.times import WEEK
 from features.calendars import mondays, week_number
-
-FOREVER = 2**62
-"""Stands for "never" where an instant is asked for."""
+from features.merged import LEAD_STANDING, Tables, through_merges
 
 GRID_WEEKS = 52
 """A cycle stays on the weekly grid for this long after its start."""
 
 ROW_COLUMNS = ("lead_id", "cycle_id", "cycle_start", "as_of")
-
-Tables = dict[str, Table]
 
 
 def training_rows(tables: Tables, company: Company, *, as_of: int, grid_weeks: int = GRID_WEEKS) -> Table:
@@ -81,14 +78,16 @@ def cycle_spans(tables: Tables) -> Table:
 
     One row a cycle: lead_id, cycle_id, cycle_start, `seen` (visible from seen
     + 1 on), `current_until` (the last instant at which no later cycle is
-    visible) and `open_until` (likewise, nor a terminal stage change).
+    visible) and `open_until` (likewise, nor a terminal stage change). A lead
+    that is merged into another is not looked at any more: where that is taken
+    back, its cycles have one row for each time it stands.
     """
     cycles = tables["lead_cycles"]
     cycles = cycles.select("lead_id", "cycle_id", "opened_by", cycle_start=cycles.occurred_at, seen=_seen(cycles))
     spans = cycles.left_join(_superseded(cycles), "cycle_id").drop("cycle_id_right")
     spans = spans.left_join(_closed(cycles, tables["stage_changes"]), "cycle_id").drop("cycle_id_right")
     current = spans.superseded_at.fill_null(FOREVER)
-    return spans.select(
+    spans = spans.select(
         "lead_id",
         "cycle_id",
         "cycle_start",
@@ -96,6 +95,20 @@ def cycle_spans(tables: Tables) -> Table:
         current_until=current,
         open_until=ibis.least(current, spans.closed_at.fill_null(FOREVER)),
     )
+    return _while_standing(spans, through_merges(tables).get(LEAD_STANDING))
+
+
+def _while_standing(spans: Table, standing: Table | None) -> Table:
+    if standing is None:
+        return spans
+    never_merged = spans.anti_join(standing, "lead_id")
+    merged = spans.join(standing, "lead_id")
+    merged = merged.mutate(
+        seen=ibis.greatest(merged.seen, merged.after),
+        current_until=ibis.least(merged.current_until, merged.until),
+        open_until=ibis.least(merged.open_until, merged.until),
+    )
+    return ibis.union(never_merged, merged.filter(merged.seen < merged.current_until).select(*spans.columns))
 
 
 def _superseded(cycles: Table) -> Table:

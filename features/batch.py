@@ -21,6 +21,7 @@ from features.batch_stages import stages_part
 from features.batch_touchpoints import touchpoints_part
 from features.batch_visible import KEYS, with_lead
 from features.declaration import Declaration
+from features.merged import through_merges
 
 _PARTS = (touchpoints_part, stages_part, profile_part, account_part, calendar_part)
 
@@ -30,8 +31,9 @@ def feature_table(tables: Tables, rows: Table, declarations: Sequence[Declaratio
 
     `rows` are unique by (lead_id, as_of). Columns are float64 or string, null
     as declared. Only records with `occurred_at < as_of` and
-    `recorded_at < as_of` count.
+    `recorded_at < as_of` count, under the ids they are read as by then.
     """
+    tables = through_merges(tables)
     rows = with_lead(rows.select(*ROW_COLUMNS), tables["leads"])
     joined = rows
     values: dict[str, Value] = {}

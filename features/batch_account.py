@@ -18,6 +18,7 @@ from features.as_of import Tables
 from features.batch_touchpoints import flagged
 from features.batch_visible import KEYS, newest, value_of, visible
 from features.declaration import ACCOUNT_KINDS, Declaration
+from features.merged import span_of
 from features.selection import selection, selections, window
 
 MOMENT = ("account_id", "as_of")
@@ -47,7 +48,8 @@ def _members(
     tables: Tables, moments: Table, wanted: Sequence[Declaration], timezone: str
 ) -> tuple[Table, dict[str, Value]]:
     """One row a (account, as_of, lead of the account then known), and what each feature reads of it."""
-    leads = tables["leads"].select("lead_id", "account_id", "occurred_at", "recorded_at")
+    leads = tables["leads"]
+    leads = leads.select("lead_id", "account_id", "occurred_at", "recorded_at", *span_of(leads))
     members = visible(leads.filter(leads.account_id.notnull()), moments, "account_id").select(*MEMBER)
     touches, counts = _touches(tables["touchpoints"], members, wanted, timezone)
     attributes, newest_values = _attributes(tables["lead_attributes"], members, wanted)
@@ -94,7 +96,7 @@ def _attributes(
     if not names:
         return None, {}
     attributes = attributes.filter(attributes.name.isin(list(names)))
-    attributes = attributes.select("lead_id", "name", "text", "occurred_at", "recorded_at")
+    attributes = attributes.select("lead_id", "name", "text", "occurred_at", "recorded_at", *span_of(attributes))
     pairs = visible(attributes, members, "lead_id")
     found = {column: newest(pairs, pairs.text, pairs.name == attribute) for attribute, column in names.items()}
     return pairs.group_by(*MEMBER).aggregate(**found), names

@@ -13,6 +13,7 @@ from data.times import DAY
 from features.as_of import Tables
 from features.batch_visible import KEYS, newest, value_of, visible
 from features.declaration import ATTRIBUTE_KINDS, Declaration
+from features.merged import span_of
 
 _SOURCES: dict[str, tuple[str, ...]] = {
     "category": ("text",),
@@ -55,7 +56,7 @@ def _names(wanted: Sequence[Declaration]) -> dict[str, dict[tuple[str, str], str
 def _newest_values(attributes: Table, rows: Table, key: str, names: dict[tuple[str, str], str]) -> Table:
     wanted = sorted({attribute for attribute, _source in names})
     attributes = attributes.filter(attributes.name.isin(wanted))
-    attributes = attributes.select(key, "name", "text", "number", "occurred_at", "recorded_at")
+    attributes = attributes.select(key, "name", "text", "number", "occurred_at", "recorded_at", *span_of(attributes))
     pairs = visible(attributes, rows, key)
     found = {
         column: newest(pairs, pairs[source], pairs.name == attribute) for (attribute, source), column in names.items()

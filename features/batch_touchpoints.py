@@ -16,6 +16,7 @@ from features.batch_visible import KEYS, visible
 from features.calendars import week
 from features.decay import MILLION, ROUNDING, half_life_hours
 from features.declaration import TOUCHPOINT_KINDS_OF_FEATURE, Declaration
+from features.merged import span_of
 from features.selection import Selection, denominator, selection, selections, weeks_of, window
 
 _COLUMN = {"campaign": "campaign_id"}
@@ -82,6 +83,7 @@ def flagged(touchpoints: Table, flags: dict[Selection, str], timezone: str) -> T
         "channel",
         "campaign_id",
         "detail",
+        *span_of(touchpoints),
         day=touchpoints.local_at // DAY,
         week=week(touchpoints.local_at),
         **{name: _takes(touchpoints, chosen) for chosen, name in flags.items()},

@@ -266,7 +266,7 @@ def _performance(
 def _judged(watch: Watch, frame: pd.DataFrame, now: Population, window: Window) -> Matured | None:
     """One row a lead, its oldest; those without a matured label are left out."""
     rows = frame.drop_duplicates("lead_id", keep="first")
-    stages = now.stage_changes(rows["lead_id"])
+    stages = now.stage_changes(rows["lead_id"], as_of=window.end)
     target, company = watch.bundle.target_definition, watch.snapshot.company
     labelled = label_rows(rows, stages, target, company, as_of=window.end).rows
     return matured_performance(labelled[PROBABILITY].to_numpy(), labelled["label"].to_numpy() == 1)

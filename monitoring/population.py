@@ -22,6 +22,7 @@ from data.store.snapshots import Snapshot
 from data.times import WEEK
 from features.as_of import FOREVER, GRID_WEEKS, ROW_COLUMNS, Tables, creation_rows, cycle_spans, training_rows
 from features.batch import feature_table
+from features.merged import followed_changes
 from monitoring.evidence import PROBABILITY
 from monitoring.window import Window
 from training.bundle import Bundle
@@ -70,7 +71,9 @@ class Population:
         if self._spans is None:
             return _no_rows(), 1.0
         rows = training_rows(self.tables, self.company, as_of=until)
-        rows = rows.filter(rows.as_of >= since).inner_join(self._spans.select("cycle_id", "open_until"), "cycle_id")
+        # A merge taken back leaves a cycle with two spans, and `rows` knows already when it stands.
+        ends = self._spans.group_by("cycle_id").aggregate(open_until=self._spans.open_until.max())
+        rows = rows.filter(rows.as_of >= since).inner_join(ends, "cycle_id")
         rows = rows.filter(rows.as_of <= rows.open_until).select(*ROW_COLUMNS)
         total = int(rows.count().execute())
         share = min(1.0, most / total) if total else 1.0
@@ -78,9 +81,9 @@ class Population:
         limit = f"{int(share * 0xFFFFFFFF):08x}"
         return _ordered(rows.filter(rows.lead_id.hexdigest("md5").left(8) <= limit).to_pandas()), share
 
-    def stage_changes(self, lead_ids: pd.Series) -> pd.DataFrame:
-        """lead_id, stage, occurred_at, recorded_at of these leads."""
-        changes = self.tables["stage_changes"]
+    def stage_changes(self, lead_ids: pd.Series, *, as_of: int) -> pd.DataFrame:
+        """lead_id, stage, occurred_at, recorded_at of these leads, merged ones followed to whom they are by `as_of`."""
+        changes = followed_changes(self.tables, as_of=as_of)
         wanted = ibis.memtable(pd.DataFrame({"lead_id": lead_ids.astype("object")}), schema={"lead_id": "string"})
         found = changes.semi_join(wanted, "lead_id").select("lead_id", "stage", "occurred_at", "recorded_at")
         return found.to_pandas()

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from data.company import Company, Target
+from data.people.merges import Subject, families, merges_of
 from data.tables import STAGES
 
 UNLIKELY = 1e-6
@@ -103,16 +105,21 @@ def recording_began(rows: pd.DataFrame, reached: pd.DataFrame) -> int | None:
     return first if silent * np.log1p(-later.mean()) < np.log(UNLIKELY) else None
 
 
-def outcome_groups(leads: pd.DataFrame) -> pd.Series:
-    """A whole number per lead_id: leads of one account or one person share it."""
+def outcome_groups(leads: pd.DataFrame, merges: pa.Table) -> pd.Series:
+    """A whole number per lead_id: leads of one account or one person share it.
+
+    So do those that were ever merged, whether or not that was taken back:
+    nobody may stand in both halves of a split.
+    """
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
     newest = leads.drop_duplicates("lead_id", keep="last").reset_index(drop=True)
     size = len(newest)
     edges: list[tuple[np.ndarray, np.ndarray]] = []
-    for column in ("person_id", "account_id"):
-        codes, levels = pd.factorize(newest[column])
+    subjects: tuple[Subject, ...] = ("lead", "person", "account")
+    for subject in subjects:
+        codes, levels = pd.factorize(_family(newest[f"{subject}_id"], merges, subject))
         known = np.flatnonzero(codes >= 0)
         edges.append((known, codes[known] + size))
         size += len(levels)
@@ -120,6 +127,12 @@ def outcome_groups(leads: pd.DataFrame) -> pd.Series:
     graph = coo_matrix((np.ones(len(start)), (start, end)), shape=(size, size))
     component = connected_components(graph, directed=False)[1][: len(newest)]
     return pd.Series(component, index=newest["lead_id"])
+
+
+def _family(ids: pd.Series, merges: pa.Table, subject: Subject) -> pd.Series:
+    """Each id, or one that stands for all that it was ever merged with."""
+    kin = families(merges_of(merges, subject))
+    return ids.map(lambda one: min(kin.get(one, (one,))), na_action="ignore") if kin else ids
 
 
 def _reached(stage_changes: pd.DataFrame, target: Target, as_of: int) -> pd.DataFrame:

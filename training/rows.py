@@ -9,6 +9,7 @@ from typing import Any
 import ibis
 import numpy as np
 import pandas as pd
+from ibis import _
 
 from data.company import Target
 from data.errors import DataRefused
@@ -17,6 +18,7 @@ from data.times import WEEK
 from features.as_of import ROW_COLUMNS, training_rows
 from features.batch import feature_table
 from features.declaration import Declaration
+from features.merged import followed_changes
 from training.choosing import LOOKBACK_WEEKS, RECENT_WEEKS
 from training.matrix import Matrix
 from training.outcomes import Labelled, before_target, label_rows, matured_at, outcome_groups
@@ -62,7 +64,9 @@ def read_history(snapshot: Snapshot, target: Target, *, as_of: int) -> History:
     rows = training_rows(tables, snapshot.company, as_of=as_of).to_pandas()
     rows = marked_creation(rows.sort_values(["cycle_start", "lead_id", "as_of"], ignore_index=True))
     stage_changes = (
-        tables["stage_changes"].select("lead_id", "stage", "amount", "occurred_at", "recorded_at").to_pandas()
+        followed_changes(tables, as_of=as_of)
+        .select("lead_id", "stage", "amount", "occurred_at", "recorded_at", "followed")
+        .to_pandas()
     )
     labelled = label_rows(rows, stage_changes, target, snapshot.company, as_of=as_of)
     if labelled.rows.empty:
@@ -73,7 +77,8 @@ def read_history(snapshot: Snapshot, target: Target, *, as_of: int) -> History:
             remedy="shorten --horizon, or import more history",
         )
     leads = tables["leads"].select("lead_id", "person_id", "account_id").to_pandas()
-    return History(snapshot, target, as_of, rows, labelled, stage_changes, outcome_groups(leads), connection)
+    groups = outcome_groups(leads, tables["merges"].filter(_.recorded_at < as_of).to_pyarrow())
+    return History(snapshot, target, as_of, rows, labelled, stage_changes, groups, connection)
 
 
 def training_matrix(history: History, declarations: Sequence[Declaration], *, seed: int) -> Matrix:
@@ -105,7 +110,7 @@ def newest_rows(history: History, declarations: Sequence[Declaration], *, share:
 def mean_amount(history: History) -> float | None:
     """Mean amount of the won deals known at `as_of`; None where no amount is recorded."""
     changes = history.stage_changes
-    won = changes[(changes["stage"] == "won") & (changes["recorded_at"] < history.as_of)]
+    won = changes[(changes["stage"] == "won") & (changes["recorded_at"] < history.as_of) & ~changes["followed"]]
     amounts = won["amount"].dropna()
     return float(amounts.mean()) if len(amounts) else None
 

@@ -42,15 +42,15 @@ def lead_history(store: Store, lead_id: str, *, as_of: int) -> LeadHistory:
         asked = _lead(connection, lead_id)
         leads = _Standing(connection, "lead", [asked[0]], as_of)
         found, occurred_at, recorded_at, account_id, source = _survivor(connection, asked, leads.read_as(asked[0]))
-        alike = leads.read_alike(found)
+        read_as = dict.fromkeys(leads.read_alike(found), str(found))
         return LeadHistory(
             lead_id=found,
             occurred_at=occurred_at,
             recorded_at=recorded_at,
             cycles=_later_cycles(connection, found),
             stages=_stages(connection, found),
-            touchpoints=_touchpoints(connection, dict.fromkeys(alike, found))[found],
-            attributes=_attributes(connection, "lead", dict.fromkeys(alike, found))[found],
+            touchpoints=_touchpoints(connection, read_as)[found],
+            attributes=_attributes(connection, "lead", read_as)[found],
             account=_account(connection, account_id, found, as_of) if account_id else None,
             source=source,
         )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.company import Company, Target
+from data.tables import MERGES
 from data.times import DAY
 from training.outcomes import label_rows, outcome_groups, reaching_stages
 
 T = 100 * DAY
 COMPANY = Company()
+NO_MERGES = MERGES.snapshot_schema().empty_table()
 
 
 def rows_frame(rows: list[tuple[str, int, int]]) -> pd.DataFrame:
@@ -128,6 +131,22 @@ def test_leads_of_one_person_or_account_share_a_group() -> None:
         [("a", "p1", None), ("b", "p1", "x"), ("c", None, "x"), ("d", None, None), ("e", "p2", "y")],
         columns=["lead_id", "person_id", "account_id"],
     )
-    group = outcome_groups(leads)
+    group = outcome_groups(leads, NO_MERGES)
     assert group["a"] == group["b"] == group["c"]
     assert len({group["a"], group["d"], group["e"]}) == 3
+
+
+@pytest.mark.parametrize(
+    ("subject", "one", "other"), [("lead", "d", "e"), ("person", "p1", "p2"), ("account", "y", "x")]
+)
+def test_who_was_ever_merged_shares_a_group_even_when_it_was_taken_back(subject: str, one: str, other: str) -> None:
+    leads = pd.DataFrame(
+        [("a", "p1", None), ("b", None, "x"), ("d", None, None), ("e", "p2", "y"), ("f", None, None)],
+        columns=["lead_id", "person_id", "account_id"],
+    )
+    merge = {"subject": subject, "from_id": one, "into_id": other, "source": "t", "occurred_at": 1, "recorded_at": 1}
+    merges = [{**merge, "source_id": "1", "undone": False}, {**merge, "source_id": "2", "undone": True}]
+    group = outcome_groups(leads, pa.Table.from_pylist(merges, schema=MERGES.snapshot_schema()))
+    joined = {"lead": ("d", "e"), "person": ("a", "e"), "account": ("b", "e")}[subject]
+    assert group[joined[0]] == group[joined[1]]
+    assert group.nunique() == 4
