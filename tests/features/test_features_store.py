@@ -12,12 +12,13 @@ from data.home import Home
 from data.store.history import lead_history
 from data.store.operational import Store
 from data.store.snapshots import Snapshot, take_snapshot
-from data.tables import ACCOUNT_ATTRIBUTES, LEAD_ATTRIBUTES, LEADS, STAGE_CHANGES, TOUCHPOINTS, Table
+from data.tables import ACCOUNT_ATTRIBUTES, LEAD_ATTRIBUTES, LEADS, MERGES, STAGE_CHANGES, TOUCHPOINTS, Table
 from features.as_of import known_rows, open_rows, training_rows
 from features.engine import batch_engine, feature_values
 from features.online import OnlineFeatures
 from tests.features.comparing import catalogue, company
-from tests.features.worlds import DAY, MOMENTS, World, world
+from tests.features.merge_worlds import drawn_world, merge_rows
+from tests.features.worlds import DAY, MOMENTS, World
 
 AS_OF = MOMENTS[2]
 
@@ -28,7 +29,9 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Snapshot]:
     home = Home.at(tmp_path_factory.mktemp("home"))
     with Store.open(home) as store:
         store.save_company(company(), now=AS_OF)
-        store.append_all(records([world(rng.choice, f"w{n}") for n in range(60)]), now=AS_OF)
+        drawn = [drawn_world(rng, n) for n in range(60)]
+        merges = merge_rows([merge for _world, found in drawn for merge in found])
+        store.append_all({**records([w for w, _merges in drawn]), MERGES: merges}, now=AS_OF)
         return home, take_snapshot(store, home, now=AS_OF)
 
 
@@ -68,6 +71,9 @@ def test_a_snapshot_and_the_store_say_the_same_of_every_known_lead(stored: tuple
         tables = snapshot.tables(connection)
         found = feature_values(connection, tables, known_rows(tables, as_of=as_of), wanted, of).to_pylist()
         assert len(found) > 60
+        merged_away = set(store.lead_ids()) - {row["lead_id"] for row in found}
+        survivors = {lead_history(store, one, as_of=as_of).lead_id for one in merged_away}
+        assert survivors - merged_away, "some leads are read as another one"
         for row in found:
             expected = online.row(lead_history(store, row["lead_id"], as_of=as_of), as_of)
             assert [row[d.name] for d in wanted] == expected, row["lead_id"]
