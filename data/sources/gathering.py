@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping as Mapping_
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int], None]
 """Told the name of what is being done and how many rows of it are done."""
+Aside = Mapping_[Table, Callable[[pa.Table], None]]
+"""Where rows of some tables go that are too many to be gathered."""
 
 
 def quiet(what: str, rows: int) -> None:
@@ -43,11 +47,15 @@ class Gathered:
 
 @dataclass
 class _Collector:
+    aside: Aside
     parts: dict[tuple[Table, bool], list[pa.Table]] = field(default_factory=dict)
     rejects: list[pa.Table] = field(default_factory=list)
 
     def add(self, part: Part) -> None:
-        self.parts.setdefault((part.table, part.flat), []).append(part.rows)
+        if put := self.aside.get(part.table):
+            put(part.rows)
+        else:
+            self.parts.setdefault((part.table, part.flat), []).append(part.rows)
         if part.rejects.num_rows:
             self.rejects.append(part.rejects)
 
@@ -59,12 +67,15 @@ class _Collector:
         }
 
 
-def gather(mapping: Mapping, now: int, progress: Progress = quiet) -> Gathered:
-    """All rows the mapping finds in its files. Raises DataRefused for files that cannot be read as declared."""
+def gather(mapping: Mapping, now: int, progress: Progress = quiet, *, aside: Aside = MappingProxyType({})) -> Gathered:
+    """All rows the mapping finds in its files; those of tables in `aside` are put there block by block, not gathered.
+
+    Raises DataRefused for files that cannot be read as declared.
+    """
     found = [source for section in mapping.files for source in sources(section, mapping.folder)]
     for source in found:
         _check_columns(source)
-    collector, gathered = _Collector(), Gathered()
+    collector, gathered = _Collector(aside), Gathered()
     for source in found:
         used = columns_used(source.section)
         gathered.undeclared[source.name] = tuple(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +13,7 @@ from data import tables
 from data.company import Company
 from data.home import Home
 from data.sources import rejects
+from data.sources.bulk import THERE, Spool, append_in_bulk, worth_bulk
 from data.sources.changes import KEYS
 from data.sources.companies import Declared, merged_company
 from data.sources.derived import with_derived
@@ -20,6 +22,7 @@ from data.sources.mapping import Mapping
 from data.sources.parts import stored_form
 from data.sources.profile import Outcomes, profiles, rows_of, write_profiles
 from data.sources.settling import Known, Settled, settle
+from data.store.bulk import intake
 from data.store.operational import Appended, Store
 from data.times import render_instant
 
@@ -48,31 +51,45 @@ class ImportResult:
     """File → columns known only after the outcome, which are never stored."""
     rows_read: dict[str, int] = field(default_factory=dict)
     company: Company = field(default_factory=Company)
+    bulk: bool = False
+    """Touchpoints became a partition instead of rows of the store."""
 
     @property
     def changed(self) -> bool:
         return any(c.accepted for c in self.counts.values())
 
 
-def import_mapping(mapping: Mapping, store: Store, home: Home, *, now: int, progress: Progress = quiet) -> ImportResult:
+def import_mapping(
+    mapping: Mapping, store: Store, home: Home, *, now: int, progress: Progress = quiet, bulk: bool | None = None
+) -> ImportResult:
     """Loads the files as the mapping says; all accepted rows are committed together.
 
+    With `bulk` touchpoints become a partition (`data.store.partitions`), by
+    default where the files are large; all else goes to the store either way.
     Importing the same again changes nothing. Raises DataRefused for files that
     cannot be read as declared, or a company that contradicts another mapping.
     """
     company, folder = merged_company(store, mapping), import_folder(home, now)
-    gathered = with_derived(gather(mapping, now, progress))
-    known = known_to(store, mapping.source)
-    settled = settle(gathered, known, source=mapping.source, now=now, by_row=mapping.by_row)
-    progress("store", 0)
-    appended = store.append_all({t: stored_form(t, rows) for t, rows in settled.rows.items()}, now=now)
+    in_bulk = any(f.touchpoints for f in mapping.files) and (worth_bulk(mapping, home) if bulk is None else bulk)
+    with intake(store) if in_bulk else nullcontext() as into:
+        spool = Spool(into.work / "spool.parquet") if into else None
+        gathered = with_derived(gather(mapping, now, progress, aside=spool.aside if spool else {}))
+        known = known_to(store, mapping.source)
+        settled = settle(gathered, known, source=mapping.source, now=now, by_row=mapping.by_row)
+        rows = {t: stored_form(t, found) for t, found in settled.rows.items()}
+        if into and spool:
+            appended = append_in_bulk(store, rows, settled, into, spool, now=now, progress=progress)
+        else:
+            progress("store", 0)
+            appended = store.append_all(rows, now=now)
     store.save_company(company, now=now)
     Declared.by(mapping).keep(store, now)
     if any(done.accepted for done in appended.values()):
         progress("columns", 0)
         write_profiles(profiles(mapping, _outcomes(company, known, settled)), mapping, folder)
     refused = rejects.together([gathered.rejects, *settled.rejects, *_conflicts(settled, appended)])
-    return _result(mapping, company, gathered, settled, appended, refused, _written(refused, folder))
+    path = _written(refused, folder)
+    return replace(_result(mapping, company, gathered, settled, appended, refused, path), bulk=in_bulk)
 
 
 def known_to(store: Store, source: str) -> Known:
@@ -98,7 +115,7 @@ def _conflicts(settled: Settled, appended: dict[str, Appended]) -> list[pa.Table
     for table, rows in settled.rows.items():
         conflicts = appended[table.name].conflicts.column("source_id")
         mine = rows.filter(pc.is_in(rows.column("source_id"), value_set=conflicts.combine_chunks()))
-        told.reject(table, mine, "source_id", "the store has this record with other content; nothing is overwritten")
+        told.reject(table, mine, "source_id", THERE)
     return told.rejects
 
 
@@ -130,7 +147,7 @@ def _result(
     rejected = refused.group_by("table").aggregate([([], "count_all")]).to_pydict()
     by_table = dict(zip(rejected["table"], rejected["count_all"], strict=True))
     counts = {}
-    for table in (t for t in tables.TABLES if t in settled.rows or t.name in by_table):
+    for table in (t for t in tables.TABLES if t.name in appended or t.name in by_table):
         done = appended.get(table.name)
         conflicts = done.conflicts.num_rows if done else 0
         unchanged = (done.unchanged if done else 0) + settled.unchanged.get(table, 0)

@@ -22,14 +22,19 @@ def named_records(rows: pa.Table, source: str) -> pa.Table:
     nameless = true_in(pc.is_null(rows.column("source_id")))
     if not nameless.any():
         return rows
-    content = [c for c in rows.schema.names if c not in _TRAVELLING | {"source", "source_id"}]
     some = rows.filter(nameless)
-    marks = pd.Series(fingerprints([some.column(c).combine_chunks() for c in content]).to_pandas())
+    marks = pd.Series(content_marks(some).to_pandas())
     nth = marks.groupby([some.column(FILE).to_pandas(), marks]).cumcount()
     marks = marks.where(nth == 0, marks + "#" + nth.astype(str))
     names = rows.column("source_id").to_pandas()
     names[np.flatnonzero(nameless)] = marks.to_numpy()
     return rows.set_column(rows.schema.get_field_index("source_id"), "source_id", pa.array(names, pa.string()))
+
+
+def content_marks(rows: pa.Table) -> pa.Array:
+    """What stands in for the name of each row that has none, before equal ones are counted."""
+    content = [c for c in rows.schema.names if c not in _TRAVELLING | {"source", "source_id"}]
+    return fingerprints([rows.column(c).combine_chunks() for c in content])
 
 
 def without_duplicates(rows: pa.Table) -> tuple[pa.Table, pa.Table]:

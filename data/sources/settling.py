@@ -18,6 +18,8 @@ from data.sources.parts import AFTER, FILE, OF, ROW, schema_of, stored_form
 from data.sources.values import true_in
 from data.tables import Table
 
+TWICE = "the same record again with other content; the first is kept"
+
 
 @dataclass(frozen=True)
 class Known:
@@ -35,6 +37,8 @@ class Settled:
     unchanged: dict[Table, int] = field(default_factory=dict)
     """Flat rows that say what the store knows already."""
     rejected_leads: list[pa.Table] = field(default_factory=list)
+    check: RowCheck | None = None
+    """For rows that come later, too many to be settled together."""
 
     def reject(self, table: Table, rows: pa.Table, column: str, reason: str) -> None:
         if rows.num_rows and table == tables.LEADS:
@@ -55,21 +59,40 @@ def settle(gathered: Gathered, known: Known, *, source: str, now: int, by_row: b
     """
     out = Settled()
     leads = _leads(gathered, known, source, now, by_row, out)
-    spoilt = _places(out.rejected_leads)
-    creations = Creations.of(pa.concat_tables([known.leads, stored_form(tables.LEADS, leads)]))
+    check = out.check = RowCheck(
+        _places(out.rejected_leads),
+        Creations.of(pa.concat_tables([known.leads, stored_form(tables.LEADS, leads)])),
+        now,
+        by_row,
+    )
     for table, rows in gathered.dated.items():
         if table != tables.LEADS:
-            _add(out, table, _sound(table, _without(rows, spoilt), creations, now, by_row, out))
+            _add(out, table, check.sound(table, rows, out))
     for table, rows in gathered.flat.items():
-        sound = _sound(table, _without(rows, spoilt), creations, now, by_row, out)
+        sound = check.sound(table, rows, out)
         kept, unchanged = flat_rows_to_store(table, sound, known, now=now, by_row=by_row)
         out.unchanged[table] = unchanged
         _add(out, table, kept)
     for table, rows in out.rows.items():
         single, twice = without_duplicates(named_records(rows, source))
         out.rows[table] = single
-        out.reject(table, twice, "source_id", "the same record again with other content; the first is kept")
+        out.reject(table, twice, "source_id", TWICE)
     return out
+
+
+@dataclass(frozen=True)
+class RowCheck:
+    """What every row beside a lead's own is held against, once all leads are known."""
+
+    spoilt: pa.Array
+    """Places of rows whose lead was rejected."""
+    creations: Creations
+    now: int
+    by_row: bool
+
+    def sound(self, table: Table, rows: pa.Table, out: Settled) -> pa.Table:
+        """The rows that may be stored, with their times; the others are rejected in `out`."""
+        return _sound(table, _without(rows, self.spoilt), self.creations, self.now, self.by_row, out)
 
 
 def _places(rows: list[pa.Table]) -> pa.Array:

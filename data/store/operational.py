@@ -7,9 +7,10 @@ several tables is there as a whole or not at all.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from pathlib import Path
 
 import pyarrow as pa
 from sqlalchemy import Connection, Engine, insert
@@ -32,9 +33,11 @@ from data.store.engine import (
     store_url,
     writing,
 )
+from data.store.partitions import FOLDER, Prepared, register
 from data.store.rows import batches, checked
 from data.store.schema import COMPANY, POLICIES, RUNS, WRITES
-from data.tables import BY_NAME, LEAD_CYCLES, Table
+from data.store.touchpoints import append_touchpoints, partition_batches
+from data.tables import BY_NAME, LEAD_CYCLES, TOUCHPOINTS, Table
 
 _IDS_A_STATEMENT = 500
 
@@ -54,8 +57,10 @@ def migrate(home: Home) -> tuple[str | None, str]:
 class Store:
     """One company's operational store. Safe to share between threads; not between processes by fork."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, home: Path) -> None:
         self._engine = engine
+        self.partitions = home / FOLDER
+        """Folder of the files that `data.store.partitions` registers here."""
 
     @staticmethod
     def open(home: Home, *, wait: float = WAIT) -> Store:
@@ -70,7 +75,7 @@ class Store:
         except BaseException:
             engine.dispose()
             raise
-        return Store(engine)
+        return Store(engine, home.path)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -96,8 +101,13 @@ class Store:
         """Adds `rows` (`table.arrow_schema()`); returning means committed. Raises DataRefused, StoreUnavailable."""
         return self.append_all({table: rows}, now=now)[table.name]
 
-    def append_all(self, rows: Mapping[Table, pa.Table], *, now: int) -> dict[str, Appended]:
+    def append_all(
+        self, rows: Mapping[Table, pa.Table], *, now: int, prepared: Prepared | None = None
+    ) -> dict[str, Appended]:
         """Adds rows to several tables in one transaction, by table name; opens the lead cycles they begin.
+
+        A `prepared` partition is registered in the same transaction; Overtaken
+        is raised, and nothing kept, where touchpoints were added meanwhile.
 
         `loaded_at` is `now`, or the newest one already written where that is later:
         it never falls in the order of commitment.
@@ -106,9 +116,12 @@ class Store:
         with writing(self._engine) as connection:
             loaded_at = max(now, self._last_loaded_at(connection))
             before = {name: last_seq(connection, name) for name in OPENING_TABLES if BY_NAME[name] in ready}
-            appended = {table.name: append_rows(connection, table, given, loaded_at) for table, given in ready.items()}
+            if prepared:
+                register(connection, prepared, loaded_at)
+            appended = {table.name: self._appended(connection, table, r, loaded_at) for table, r in ready.items()}
             opened = sum(open_cycles(connection, name, after) for name, after in before.items())
-            self._note_write(connection, appended, opened, loaded_at)
+            in_bulk = prepared.partition.rows if prepared else 0
+            self._note_write(connection, appended, {LEAD_CYCLES.name: opened, TOUCHPOINTS.name: in_bulk}, loaded_at)
         return appended
 
     def read(self, table: Table, *, lead_ids: Sequence[str] | None = None) -> pa.Table:
@@ -182,6 +195,11 @@ class Store:
             sql = "SELECT occurred_at, document FROM runs WHERE kind = ? ORDER BY seq"
             return [(int(at), str(document)) for at, document in select_all(connection, sql, (kind,))]
 
+    def _appended(self, connection: Connection, table: Table, rows: pa.Table, loaded_at: int) -> Appended:
+        if table == TOUCHPOINTS:
+            return append_touchpoints(connection, rows, loaded_at, self.partitions)
+        return append_rows(connection, table, rows, loaded_at)
+
     def _selected(
         self, connection: Connection, table: Table, lead_ids: Sequence[str] | None
     ) -> Iterator[pa.RecordBatch]:
@@ -189,6 +207,7 @@ class Store:
         columns = ", ".join(f'"{name}"' for name in schema.names)
         if lead_ids is None:
             yield from batches(connection, schema, f"SELECT {columns} FROM {table.name} ORDER BY seq")
+            yield from self._from_partitions(connection, table, None)
             return
         if "lead_id" not in schema.names:
             raise UsageError(f"table {table.name}", "lead_ids", expected="a table with a lead_id column")
@@ -197,15 +216,22 @@ class Store:
             marks = ", ".join("?" * len(some))
             sql = f"SELECT {columns} FROM {table.name} WHERE lead_id IN ({marks}) ORDER BY seq"
             yield from batches(connection, schema, sql, some)
+        yield from self._from_partitions(connection, table, lead_ids)
+
+    def _from_partitions(
+        self, connection: Connection, table: Table, lead_ids: Sequence[str] | None
+    ) -> Iterator[pa.RecordBatch]:
+        return partition_batches(connection, self.partitions, lead_ids) if table == TOUCHPOINTS else iter(())
 
     def _last_loaded_at(self, connection: Connection) -> int:
         rows = select_all(connection, "SELECT loaded_at FROM writes ORDER BY write_id DESC LIMIT 1")
         return int(rows[0][0]) if rows else 0
 
-    def _note_write(self, connection: Connection, appended: dict[str, Appended], opened: int, loaded_at: int) -> None:
-        accepted: dict[str, Any] = {name: result.accepted for name, result in appended.items() if result.accepted}
-        if opened:
-            accepted[LEAD_CYCLES.name] = opened
+    def _note_write(
+        self, connection: Connection, appended: dict[str, Appended], others: dict[str, int], loaded_at: int
+    ) -> None:
+        counts = Counter({name: result.accepted for name, result in appended.items()}) + Counter(others)
+        accepted = {name: count for name, count in counts.items() if count}
         if accepted:
             connection.execute(insert(WRITES).values(loaded_at=loaded_at, accepted=json.dumps(accepted)))
 

@@ -17,7 +17,7 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,22 +30,18 @@ from data.errors import DataRefused, NotFound
 from data.home import Home
 from data.store.engine import last_seq, select_all
 from data.store.files import rename_durably, write_json
-from data.store.manifest import FORMAT, SCHEMA_VERSION, content_hash, read_manifest
+from data.store.gate import PURPOSE, RULE, Gate, refusing
+from data.store.manifest import FORMAT, SCHEMA_VERSION, TABLE_SCHEMAS, content_hash, read_manifest
 from data.store.operational import Store, newest_company
-from data.store.parts import linked, sorting_engine, time_ranges, write_part
-from data.store.rows import batches
-from data.tables import TABLES, Table
+from data.store.parts import sorting_engine
+from data.store.snapshot_tables import Built, Writer
+from data.tables import TABLES
 
 if TYPE_CHECKING:
     import duckdb
     import ibis
 
-_MOST_PARTS = 16
-"""A table in more parts than this is written anew as one."""
-_UNFINISHED = ".unfinished-"
-
-Shown = tuple["Snapshot", dict[str, Any]]
-"""A snapshot and the state of the store that it shows."""
+UNFINISHED = ".unfinished-"
 
 
 @dataclass(frozen=True)
@@ -69,26 +65,38 @@ class Snapshot:
         return found
 
 
-def take_snapshot(store: Store, home: Home, *, now: int) -> Snapshot:
-    """A snapshot of everything committed; the latest one again when nothing has changed since.
+@dataclass(frozen=True)
+class Shown:
+    """A snapshot, the state of the store that it shows, and whom it leaves out."""
 
+    snapshot: Snapshot
+    state: dict[str, Any]
+    left_out: frozenset[str]
+
+
+def take_snapshot(store: Store, home: Home, *, now: int) -> Snapshot:
+    """A snapshot of everything committed that may be used; the latest one again when nothing has changed since.
+
+    Records of leads whose persons refuse are left out (`data.store.gate`).
     Memory does not grow with the history. Raises NotFound before the first import.
     """
-    with _one_at_a_time(home.snapshots), store.reading() as connection:
+    with one_at_a_time(home.snapshots), store.reading() as connection:
         state = _store_state(connection, store.subject)
         latest = _sound_latest(home)
-        if latest and latest[1] == state:
-            return latest[0]
-        base = latest if latest and _continues(latest[1], state) else None
-        snapshot = _written(connection, home.snapshots, now, base)
-        write_json(home.snapshots / "latest.json", {"hash": snapshot.hash, "state": state})
+        if latest and latest.state == state:
+            return latest.snapshot
+        base = latest if latest and _continues(latest.state, state) else None
+        gate = Gate(refusing(connection), base.left_out if base else frozenset())
+        snapshot = _written(connection, store, home.snapshots, now, base, gate)
+        shown = {"hash": snapshot.hash, "state": state, "left_out": sorted(gate.refusing)}
+        write_json(home.snapshots / "latest.json", shown)
         return snapshot
 
 
 def latest_snapshot(home: Home) -> Snapshot | None:
     """The newest snapshot, or None before the first."""
     latest = _latest(home)
-    return latest[0] if latest else None
+    return latest.snapshot if latest else None
 
 
 def open_snapshot(path: Path) -> Snapshot:
@@ -104,10 +112,11 @@ def _latest(home: Home) -> Shown | None:
     try:
         written = json.loads(pointer.read_text(encoding="utf-8"))
         snapshot_hash, state = str(written["hash"]), dict(written["state"])
+        left_out = frozenset(written.get("left_out", ()))
     except (ValueError, KeyError, TypeError) as error:
         remedy = "delete the file and take a new snapshot"
         raise DataRefused(str(pointer), f"damaged: {error}", expected="hash and state", remedy=remedy) from None
-    return open_snapshot(home.snapshots / snapshot_hash), state
+    return Shown(open_snapshot(home.snapshots / snapshot_hash), state, left_out)
 
 
 def _sound_latest(home: Home) -> Shown | None:
@@ -129,29 +138,52 @@ def _store_state(connection: Connection, subject: str) -> dict[str, Any]:
         "generation": generation,
         "schema_version": SCHEMA_VERSION,
         "company": company,
-        "newest_seq": {table.name: last_seq(connection, table.name) for table in TABLES if table.in_snapshot},
+        "gate": {"purpose": PURPOSE, "rule": RULE},
+        "newest_seq": {name: last_seq(connection, name) for name in [*TABLE_SCHEMAS, "partitions"]},
     }
 
 
 def _continues(earlier: dict[str, Any], state: dict[str, Any]) -> bool:
     """Whether `earlier` is a state of the same store and schema, so that its parts still hold."""
-    return all(earlier.get(key) == state[key] for key in ("store_id", "generation", "schema_version"))
+    same = all(earlier.get(key) == state[key] for key in ("store_id", "generation", "schema_version", "gate"))
+    return same and earlier["newest_seq"].keys() == state["newest_seq"].keys()
 
 
-def _written(connection: Connection, folder: Path, now: int, base: Shown | None) -> Snapshot:
-    """Writes all tables beside their final place and moves them there when they are complete."""
-    unfinished = folder / f"{_UNFINISHED}{os.getpid()}"
+def _written(connection: Connection, store: Store, folder: Path, now: int, base: Shown | None, gate: Gate) -> Snapshot:
+    company = json.loads(newest_company(connection) or "{}")
+    built = Built(base.snapshot.path, base.snapshot.manifest["tables"], base.state["newest_seq"]) if base else None
+
+    def tables(engine: duckdb.DuckDBPyConnection, unfinished: Path) -> dict[str, Any]:
+        writer = Writer(connection, engine, unfinished, store.partitions, gate, built)
+        return {t.name: writer.entry(t) for t in TABLES if t.in_snapshot}
+
+    return write_snapshot(folder, tables, company, gate.told(), now=now)
+
+
+def write_snapshot(
+    folder: Path,
+    write_tables: Callable[[duckdb.DuckDBPyConnection, Path], dict[str, Any]],
+    company: dict[str, Any],
+    consent: dict[str, Any],
+    *,
+    now: int,
+) -> Snapshot:
+    """Writes all tables beside their final place and moves them there when they are complete.
+
+    `write_tables(engine, folder)` writes the parts there and returns the entries of all tables.
+    """
+    unfinished = folder / f"{UNFINISHED}{os.getpid()}"
     unfinished.mkdir()
     try:
         with sorting_engine(unfinished) as engine:
-            tables = {t.name: _table_entry(connection, engine, t, unfinished, base) for t in TABLES if t.in_snapshot}
-        company = json.loads(newest_company(connection) or "{}")
-        manifest = {
+            tables = write_tables(engine, unfinished)
+        manifest: dict[str, Any] = {
             "format": FORMAT,
             "hash": content_hash(tables, company),
             "taken_at": now,
             "schema_version": SCHEMA_VERSION,
             "company": company,
+            "consent": consent,
             "tables": tables,
         }
         write_json(unfinished / "manifest.json", manifest)
@@ -172,34 +204,11 @@ def _put_in_place(unfinished: Path, place: Path) -> Path:
     return place
 
 
-def _table_entry(
-    connection: Connection, engine: duckdb.DuckDBPyConnection, table: Table, folder: Path, base: Shown | None
-) -> dict[str, Any]:
-    """Writes one table's parts; returns its entry in the manifest."""
-    (folder / table.name).mkdir()
-    old = base[0].manifest["tables"][table.name]["parts"] if base else []
-    written = base[1]["newest_seq"][table.name] if base else 0
-    newest = last_seq(connection, table.name)
-    if newest > written and len(old) >= _MOST_PARTS:
-        old, written = [], 0
-    parts = [linked(base[0].path, folder, part) for part in old] if base else []
-    if newest > written or not parts:
-        name = f"{table.name}/part-{len(parts):03d}.parquet"
-        parts.append(write_part(engine, _new_rows(connection, table, written), table, folder, name))
-    return {"rows": sum(part["rows"] for part in parts), **time_ranges(parts), "parts": parts}
-
-
-def _new_rows(connection: Connection, table: Table, after: int) -> Iterator[Any]:
-    schema = table.snapshot_schema()
-    columns = ", ".join(f'"{name}"' for name in schema.names)
-    return batches(connection, schema, f"SELECT {columns} FROM {table.name} WHERE seq > ? ORDER BY seq", (after,))
-
-
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
+def one_at_a_time(folder: Path) -> Iterator[None]:
     """Waits for its turn; then whatever lies there unfinished belongs to a process that died."""
     with (folder / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in folder.glob(f"{_UNFINISHED}*"):
+        for left in folder.glob(f"{UNFINISHED}*"):
             shutil.rmtree(left, ignore_errors=True)
         yield

@@ -15,7 +15,7 @@ import pytest
 from data.company import Company, Target
 from data.errors import DataRefused, NotFound
 from data.home import Home
-from data.store import snapshots
+from data.store import snapshot_tables
 from data.store.operational import Store
 from data.store.snapshots import latest_snapshot, open_snapshot, take_snapshot
 from data.tables import ACCOUNTS, CONSENTS, LEAD_ATTRIBUTES, LEADS, PERSONS, TABLES, TOUCHPOINTS, Table
@@ -171,7 +171,7 @@ def test_a_later_snapshot_shares_the_parts_that_did_not_change(
 def test_many_parts_become_one(
     sqlite_store: Store, sqlite_home: Home, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "_MOST_PARTS", 3)
+    monkeypatch.setattr(snapshot_tables, "_MOST_PARTS", 3)
     sqlite_store.save_company(COMPANY, now=1)
     parts = []
     for number in range(6):
