@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from data.home import Home
 from data.people.consent import Consents, allowed_then_and_now
 from data.records import LeadHistory
-from data.store.history import lead_creation, lead_history
+from data.store.history import lead_creation, lead_history, stored_lead_id
 from data.store.ledger import Ledger
 from data.store.operational import Store
 from data.times import render_instant
@@ -76,7 +76,8 @@ class Desk:
         first = in_force[0]
         as_of = intake.as_of_sent(request.as_of, lead, first.bundle.company, now)
         history = intake.history_of(lead, first.known, as_of)
-        may_score = allowed_then_and_now(intake.words_about_scoring(lead), as_of=as_of, now=now)
+        said_now = allowed_then_and_now(intake.words_about_scoring(lead), as_of=as_of, now=now)
+        may_score = said_now and self._store_allows(lead.lead_id, as_of, now)
         asked = Asked(request_id, as_of, now, request.lang, request.reasons == "all")
         answer = self._answered(in_force, history, asked, lead.lead_id, may_score)
         WHOLE.observe(perf_counter() - started)
@@ -105,6 +106,13 @@ class Desk:
             if target not in current:
                 raise invalid(f"targets.{index}", target, "one of: " + ", ".join(current), "unknown_target")
         return [current[target] for target in dict.fromkeys(request.targets or current)]
+
+    def _store_allows(self, lead_id: str | None, as_of: int, now: int) -> bool:
+        """What is stored of the lead's person counts as well: an application need not know of every objection."""
+        stored = None if lead_id is None else stored_lead_id(self._store, lead_id)
+        if stored is None:
+            return True
+        return Consents.of_lead(self._store, stored).allow_then_and_now(stored, as_of=as_of, now=now)
 
     def _as_of_stored(self, request: ScoreRequest, force: InForce, now: int) -> int:
         """The as-of time of a stored lead; without dates in the data it is looked at right after its creation."""

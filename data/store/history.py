@@ -29,6 +29,13 @@ def lead_creation(store: Store, lead_id: str) -> tuple[int, int]:
         return occurred_at, recorded_at
 
 
+def stored_lead_id(store: Store, lead_id: str) -> str | None:
+    """The id of the lead that an id or `source:external_id` names; None where the store has none."""
+    with store.reading() as connection:
+        found = _found(connection, lead_id)
+    return None if found is None else str(found[0])
+
+
 def lead_history(store: Store, lead_id: str, *, as_of: int) -> LeadHistory:
     """All that is stored of a lead, given its id or `source:external_id`; sequences in order of time.
 
@@ -70,14 +77,19 @@ class _Standing:
 
 
 def _lead(connection: Connection, lead_id: str) -> Row:
+    found = _found(connection, lead_id)
+    if found is None:
+        raise NotFound(f"lead {lead_id}", "no such lead in the store", expected="a lead id or source:external_id")
+    return found
+
+
+def _found(connection: Connection, lead_id: str) -> Row | None:
     rows = select_all(connection, f"{_LEAD} lead_id = ?", (lead_id,))
     if not rows and ":" in lead_id:
         source, external = lead_id.split(":", 1)
         rows = select_all(connection, f"{_LEAD} source = ? AND source_id = ?", (source, external))
         rows = rows or select_all(connection, f"{_LEAD} lead_id = ? AND source = ?", (external, source))
-    if not rows:
-        raise NotFound(f"lead {lead_id}", "no such lead in the store", expected="a lead id or source:external_id")
-    return rows[0]
+    return rows[0] if rows else None
 
 
 def _survivor(connection: Connection, asked: Row, survivor: str) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import typer
 from serving_server import ROOT, Server, start_server, wait_until, wait_until_ready
@@ -20,7 +22,8 @@ from data.home import Home
 from data.store.history import lead_history
 from data.store.ledger import Ledger
 from data.store.operational import Store
-from data.times import render_instant
+from data.tables import CONSENTS, MERGES, Table
+from data.times import DAY, render_instant
 from serving.answer import Asked, answer_lead
 from serving.champion import champions
 from serving.commands import app
@@ -143,6 +146,54 @@ def test_consent_sent_with_a_whole_lead_is_heard(server: Server) -> None:
     words = [{"purpose": "scoring", "granted": False, "occurred_at": "2026-05-02T00:00:00Z"}]
     answer = server.ask({"lead": {**WHOLE["lead"], "consents": words}}).json
     assert {t["status"] for t in answer["targets"]} == {"no_consent"}
+
+
+LATER = itertools.count(NOW - DAY)
+
+
+def say(world: World, table: Table, **row: object) -> None:
+    """One more record, later than all said before, in the store of a server that runs."""
+    at = next(LATER)
+    empty = dict.fromkeys(table.arrow_schema().names)
+    stamp = {"source": "test", "source_id": f"said at {at}", "occurred_at": at, "recorded_at": at}
+    with Store.open(world.home) as store:
+        store.append(table, pa.Table.from_pylist([{**empty, **stamp, **row}], table.arrow_schema()), now=NOW)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        {"lead_id": "L0050"},
+        {"lead_id": "test:leads-50"},
+        {"lead": {**WHOLE["lead"], "lead_id": "L0050"}},
+        {"lead": {**WHOLE["lead"], "lead_id": "test:leads-50"}},
+    ],
+)
+def test_a_withdrawal_counts_from_the_next_question_on(server: Server, world: World, request_: dict) -> None:
+    def statuses() -> set[str]:
+        return {t["status"] for t in server.ask(request_).json["targets"]}
+
+    assert "no_consent" not in statuses()
+    say(world, CONSENTS, person_id="P50", purpose="scoring", granted=False)
+    assert statuses() == {"no_consent"}
+    say(world, CONSENTS, person_id="P50", purpose="scoring", granted=True)
+    assert "no_consent" not in statuses()
+    say(world, CONSENTS, person_id="P50", purpose="marketing", granted=False)
+    assert "no_consent" not in statuses()
+
+
+def test_a_merged_lead_is_answered_for_by_the_one_that_goes_on(server: Server, world: World) -> None:
+    before = server.ask({"lead_id": "L0053"}).json
+    say(world, MERGES, subject="lead", from_id="L0053", into_id="L0054", undone=False)
+    asked, survivor = (server.ask({"lead_id": lead}).json for lead in ("L0053", "L0054"))
+    assert (before["lead_id"], asked["lead_id"], survivor["lead_id"]) == ("L0053", "L0054", "L0054")
+    assert asked["targets"] == survivor["targets"]
+    # As of before the merge nothing has changed.
+    earlier = render_instant(NOW - 2 * DAY)
+    assert server.ask({"lead_id": "L0053", "as_of": earlier}).json["lead_id"] == "L0053"
+    # Who stands behind the merged lead speaks for the survivor too.
+    say(world, CONSENTS, person_id="P53", purpose="scoring", granted=False)
+    assert {t["status"] for t in server.ask({"lead_id": "L0054"}).json["targets"]} == {"no_consent"}
 
 
 # Refusals
