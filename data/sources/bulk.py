@@ -53,12 +53,17 @@ class Spool:
     """Touchpoints as they were read, on disk until all leads are known."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self._writer = path, pq.ParquetWriter(path, schema_of(tables.TOUCHPOINTS), compression="lz4")
+        self.path, self.used = path, False
+        self._writer = pq.ParquetWriter(path, schema_of(tables.TOUCHPOINTS), compression="lz4")
 
     @property
     def aside(self) -> dict[Table, Callable[[pa.Table], None]]:
         """What `gather` puts here."""
-        return {tables.TOUCHPOINTS: self._writer.write_table}
+        return {tables.TOUCHPOINTS: self._put}
+
+    def _put(self, rows: pa.Table) -> None:
+        self.used = True
+        self._writer.write_table(rows)
 
     def close(self) -> None:
         self._writer.close()
@@ -81,6 +86,8 @@ def append_in_bulk(
 ) -> dict[str, Appended]:
     """Accepts everything in one transaction, by table name; what is rejected on the way is told in `settled`."""
     spool.close()
+    if not spool.used:
+        return store.append_all(rows, now=now)
     sound = _settle(spool, settled, into, progress)
     appended, outcome = _accept(store, rows, into, sound, now=now, progress=progress)
     for reason, found in ((TWICE, outcome.twice), (THERE, outcome.conflicts)):
