@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,6 +15,7 @@ from data.records import AccountSummary, Attribute, LeadHistory, Sibling, StageC
 from data.store.engine import select_all
 from data.store.merges import related_merges, select_in
 from data.store.operational import Store
+from data.store.partition_rows import partition_touchpoints
 
 Row = tuple[Any, ...]
 
@@ -56,9 +58,9 @@ def lead_history(store: Store, lead_id: str, *, as_of: int) -> LeadHistory:
             recorded_at=recorded_at,
             cycles=_later_cycles(connection, found),
             stages=_stages(connection, found),
-            touchpoints=_touchpoints(connection, read_as)[found],
+            touchpoints=_touchpoints(connection, store.partitions, read_as)[found],
             attributes=_attributes(connection, "lead", read_as)[found],
-            account=_account(connection, account_id, found, as_of) if account_id else None,
+            account=_account(connection, store.partitions, account_id, found, as_of) if account_id else None,
             source=source,
         )
 
@@ -115,9 +117,13 @@ def _stages(connection: Connection, lead_id: str) -> tuple[StageChange, ...]:
     return tuple(StageChange(*row) for row in select_all(connection, sql, (lead_id,)))
 
 
-def _touchpoints(connection: Connection, read_as: Mapping[str, str]) -> Mapping[str, tuple[Touchpoint, ...]]:
+def _touchpoints(
+    connection: Connection, partitions: Path, read_as: Mapping[str, str]
+) -> Mapping[str, tuple[Touchpoint, ...]]:
     """By lead as read, in order of time; `read_as` names every lead whose own are wanted."""
-    found = _in_order(connection, f"SELECT lead_id, seq, {_TOUCHPOINT} FROM touchpoints WHERE lead_id IN", read_as, 4)
+    in_bulk = [(lead, 0, *rest) for lead, *rest in partition_touchpoints(connection, partitions, list(read_as))]
+    sql = f"SELECT lead_id, seq, {_TOUCHPOINT} FROM touchpoints WHERE lead_id IN"
+    found = _in_order(connection, sql, read_as, 4, in_bulk)
     return defaultdict(tuple, {one: tuple(Touchpoint(*row) for row in rows) for one, rows in found.items()})
 
 
@@ -129,35 +135,40 @@ def _attributes(
     return defaultdict(tuple, {one: tuple(Attribute(*row) for row in rows) for one, rows in found.items()})
 
 
-def _in_order(connection: Connection, sql: str, read_as: Mapping[str, str], at: int) -> Mapping[str, list[Row]]:
+def _in_order(
+    connection: Connection, sql: str, read_as: Mapping[str, str], at: int, others: Iterable[Row] = ()
+) -> Mapping[str, list[Row]]:
     """Rows without their id and seq, by who they are read as, in order of (occurred_at, recorded_at, seq).
 
     `at` is the place of occurred_at in a row; recorded_at comes behind it.
     """
     grouped: dict[str, list[Row]] = defaultdict(list)
-    rows = select_in(connection, sql, list(read_as))
+    rows = [*others, *select_in(connection, sql, list(read_as))]
     rows.sort(key=lambda row: (row[at], row[at + 1], row[1]))
     for one, _seq, *rest in rows:
         grouped[read_as[one]].append(tuple(rest))
     return grouped
 
 
-def _account(connection: Connection, account_id: str, lead_id: str, as_of: int) -> AccountSummary:
+def _account(connection: Connection, partitions: Path, account_id: str, lead_id: str, as_of: int) -> AccountSummary:
     accounts = _Standing(connection, "account", [account_id], as_of)
     survivor = accounts.read_as(account_id)
     alike = accounts.read_alike(survivor)
     attributes = _attributes(connection, "account", dict.fromkeys(alike, survivor))[survivor]
-    return AccountSummary(survivor, attributes, _siblings(connection, alike, lead_id, as_of))
+    return AccountSummary(survivor, attributes, _siblings(connection, partitions, alike, lead_id, as_of))
 
 
-def _siblings(connection: Connection, accounts: Sequence[str], lead_id: str, as_of: int) -> tuple[Sibling, ...]:
+def _siblings(
+    connection: Connection, partitions: Path, accounts: Sequence[str], lead_id: str, as_of: int
+) -> tuple[Sibling, ...]:
     """All of the account's other leads: leaving some out would make online differ from batch."""
     sql = "SELECT lead_id, occurred_at, recorded_at, seq FROM leads WHERE account_id IN"
     rows = sorted(select_in(connection, sql, accounts), key=lambda row: int(row[3]))
     standing = _Standing(connection, "lead", [row[0] for row in rows], as_of)
     others = [row for row in rows if standing.read_as(row[0]) == row[0] != lead_id]
     read_as = {one: row[0] for row in others for one in standing.read_alike(row[0])}
-    attributes, touchpoints = _attributes(connection, "lead", read_as), _touchpoints(connection, read_as)
+    attributes = _attributes(connection, "lead", read_as)
+    touchpoints = _touchpoints(connection, partitions, read_as)
     return tuple(
         Sibling(sibling, occurred_at, recorded_at, attributes[sibling], touchpoints[sibling])
         for sibling, occurred_at, recorded_at, _seq in others
