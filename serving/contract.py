@@ -177,7 +177,9 @@ class TargetAnswer(Given):
 
 class ScoreAnswer(Given):
     request_id: str
-    lead_id: str | None = Field(description="The lead answered for: after a merge the one that goes on; null if sent whole without an id.")
+    lead_id: str | None = Field(
+        description="The lead answered for: after a merge the one that goes on; null if sent whole without an id."
+    )
     as_of: str = Field(description="What was known before this time was used.")
     scored_at: str
     note: Words = Field(description="The fixed line to show with every score.")
