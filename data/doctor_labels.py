@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from data.company import Target
 from data.doctor import Finding, Ward, percent
+from data.tables import TERMINAL_STAGES
 from data.times import DAY, WEEK, render_instant
 
 FEWEST = 40
@@ -17,8 +18,14 @@ MOVED = 2.0
 """Highest rate of a tenth against the lowest, from which the base rate is said to move."""
 
 
+OPEN_FOR_EVER = 0.5
+"""Share of old leads that never ended, from which it is said although some are given up."""
+GIVEN_UP = ("lost", "disqualified")
+
+
 def findings(ward: Ward) -> list[Finding]:
-    return [finding for target in ward.company.targets for finding in _of_target(ward, target)]
+    found = [finding for target in ward.company.targets for finding in _of_target(ward, target)]
+    return [*found, *(_never_ends(ward) if ward.company.targets and len(ward.stages) else ())]
 
 
 def _of_target(ward: Ward, target: Target) -> Iterator[Finding]:
@@ -99,7 +106,10 @@ def _right_censoring(ward: Ward, target: Target, reached: NDArray[np.float64]) -
     share = float(immature.mean())
     if share < 0.05 and coming < 0.1:
         return
-    evidence = f"{int(immature.sum()):,} of {len(immature):,} leads ({percent(share)}) are younger than horizon and lag"
+    evidence = (
+        f"{int(immature.sum()):,} of {len(immature):,} leads ({percent(share)}) are younger than horizon and lag: "
+    )
+    evidence += f"created after {_day(ward, ward.as_of - target.horizon - target.recording_lag)}"
     if coming >= 0.02:
         evidence += (
             f"; by the pace of earlier ones at least {percent(coming)} of the outcomes of all leads are still to come"
@@ -153,6 +163,30 @@ def _stops(ward: Ward, target: Target, reached: NDArray[np.float64]) -> Iterator
         evidence = f"last outcome {last}, as of {here}: {silence / DAY:.0f} days without one"
         step = f"import newer outcomes, or work as of the day the data end (--as-of {_day(ward, times[-1] + DAY)})"
         yield Finding("warn", f"target {target.name}", "outcomes stop before the as-of time", evidence, step)
+
+
+def _never_ends(ward: Ward) -> Iterator[Finding]:
+    """Old leads that were neither won nor given up: a history that names no losses leaves leads open for ever."""
+    longest = max(ward.company.targets, key=lambda t: t.horizon + t.recording_lag)
+    old = ward.matured(longest)
+    ends = ward.stages[ward.stages["stage"].isin(TERMINAL_STAGES)]
+    over = ward.leads["lead_id"].isin(ends["lead_id"]).to_numpy()
+    given_up = int(ends["stage"].isin(GIVEN_UP).sum())
+    share = float((~over[old]).mean()) if old.any() else 0.0
+    if old.sum() < FEWEST or share < (OPEN_FOR_EVER if given_up else 0.05):
+        return
+    what = (
+        "most old leads never ended, neither won nor given up: they stay open, are scored and fill the lists"
+        if given_up
+        else "no lead is ever given up: all that were not won stay open for ever, are scored and fill the lists"
+    )
+    aged = "" if ward.by_row else f" created before {_day(ward, ward.as_of - longest.horizon - longest.recording_lag)}"
+    evidence = (
+        f"{int((~over[old]).sum()):,} of {int(old.sum()):,} leads{aged} ({percent(share)}) never ended; "
+        f"{given_up:,} changes to {' or '.join(GIVEN_UP)} are recorded"
+    )
+    step = 'map what says that a lead was given up: [[files.stages]] with words = { "…" = "lost" } or "disqualified"'
+    yield Finding("warn", "leads", what, evidence, step)
 
 
 def _moving_rate(ward: Ward, target: Target) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from data.doctor import Finding, Ward, percent
 
 ENOUGH_COLUMNS = 6
-"""With fewer attributes equal leads are no surprise."""
+"""Where fewer are known of a lead, equal leads are no surprise."""
 LATE = 0.25
 """Share of the newest leads that are compared with the rest."""
 NEW_LEVELS = 0.05
@@ -27,12 +27,17 @@ def findings(ward: Ward) -> list[Finding]:
 
 def signatures(ward: Ward) -> pd.Series:
     """A number a lead, in the order of `leads`: equal for one account and equal attributes at creation."""
-    values = ward.first_values
+    values = _filled(ward)
     marks = _hashes(values["value"]) * (_hashes(values["name"]) | np.uint64(1))
     # A sum does not depend on the order of the attributes; wrapping around is harmless.
     by_lead = pd.Series(marks).groupby(values["lead_id"].to_numpy()).sum()
     accounts = _hashes(ward.leads["account_id"].fillna(""))
     return ward.leads["lead_id"].map(by_lead).fillna(0).astype("uint64") + accounts
+
+
+def _filled(ward: Ward) -> pd.DataFrame:
+    """What is known of leads at their creation: what is not known makes nobody alike."""
+    return ward.first_values[ward.first_values["value"] != ""]
 
 
 def _hashes(texts: pd.Series) -> NDArray[np.uint64]:
@@ -42,20 +47,20 @@ def _hashes(texts: pd.Series) -> NDArray[np.uint64]:
 
 
 def _repeated(ward: Ward) -> Iterator[Finding]:
-    columns = ward.first_values["name"].nunique()
-    if columns < ENOUGH_COLUMNS or not ward.company.targets:
+    described = ward.leads["lead_id"].map(_filled(ward)["lead_id"].value_counts()).fillna(0).to_numpy()
+    enough = described >= ENOUGH_COLUMNS
+    if not enough.any() or not ward.company.targets:
         return
     target = ward.company.targets[0]
-    mark = signatures(ward)
     won = np.isfinite(ward.reached(target).to_numpy())
-    pairs = pd.DataFrame({"mark": mark, "won": won})
+    pairs = pd.DataFrame({"mark": signatures(ward), "won": won})[enough]
     repeats = int(pairs.duplicated().sum())
     outcomes = pairs.groupby("mark")["won"].nunique()
     contradicting = int((outcomes > 1).sum())
     if not repeats and not contradicting:
         return
     evidence = (
-        f"{repeats:,} of {len(pairs):,} leads repeat an earlier lead in all {columns} attributes and the outcome; "
+        f"{repeats:,} of {len(pairs):,} leads repeat an earlier lead in every attribute and in the outcome; "
         f"{contradicting:,} groups of equal leads contradict each other in the outcome"
     )
     grave = repeats + contradicting > 0.02 * len(pairs)

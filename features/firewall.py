@@ -3,7 +3,7 @@
 Columns that are filled because of the outcome make a model look perfect and
 useless. Timing and outcome-exclusive existence block; strength alone and
 telling gaps flag. Training refuses what is blocked unless the mapping says
-why it is allowed.
+why it is allowed. What is examined and why so: docs/leaks.md.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from ibis.backends.duckdb import Backend
 
@@ -24,23 +23,13 @@ from features.as_of import Tables
 from features.catalogue import declarations
 from features.declaration import ATTRIBUTE_KINDS, Declaration
 from features.engine import batch_engine
-from features.leaks import (
-    Filled,
-    Strength,
-    filled_late,
-    forward_strength,
-    is_missing,
-    only_with_outcome,
-    only_without_outcome,
-)
-from features.outcome_rows import attribute_filling, labelled_sample
+from features.existence import Filled
+from features.filling import attribute_filling
+from features.outcome_rows import labelled_sample, rows_of_today
+from features.shifts import Shift, shift
+from features.suspicion import Looks, blocks_of, column_values, flags_of, looks_of, notes_of
 
 Level = Literal["allow", "flag", "block"]
-
-STRONG_ALONE = 0.76
-"""Median forward AUC of one column from which it is flagged."""
-TELLING_GAP = 0.70
-"""Likewise of whether it is missing."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +45,8 @@ class Verdict:
     figures: dict[str, float] = field(default_factory=dict)
     allowed_because: str = ""
     """Why the mapping allows it although it is blocked."""
+    notes: tuple[str, ...] = ()
+    """What is worth knowing of an honest column, too."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -75,13 +66,17 @@ def verdicts(
 
     Without `strengths` only what can block is looked at, which is quick: nothing is flagged then.
     """
-    sample = labelled_sample(connection, tables, company, wanted, target, as_of=as_of) if strengths else None
-    filling, matured = (
-        attribute_filling(connection, tables, target, as_of=as_of, matured=matured) for matured in (False, True)
-    )
+    everyone, matured = attribute_filling(connection, tables, target, as_of=as_of)
+    subjects = _by_subject(wanted)
+    sample = today = None
+    if strengths:
+        sample = labelled_sample(connection, tables, company, wanted, target, as_of=as_of)
+        since = as_of - target.horizon - target.recording_lag
+        columns = [d for d in wanted if d.kind in ATTRIBUTE_KINDS]
+        today = rows_of_today(connection, tables, company, columns, since=since, as_of=as_of)
     found = [
-        _verdict(subject, of_subject, company, target, sample, filling.get(subject), matured.get(subject))
-        for subject, of_subject in _by_subject(wanted).items()
+        _verdict(subject, features, company, target, sample, today, everyone.get(subject), matured.get(subject))
+        for subject, features in subjects.items()
     ]
     return sorted(found, key=lambda v: (("block", "flag", "allow").index(v.level), v.subject))
 
@@ -127,70 +122,46 @@ def _verdict(
     company: Company,
     target: Target,
     sample: pd.DataFrame | None,
+    today: pd.DataFrame | None,
     filled: Filled | None,
     matured: Filled | None,
 ) -> Verdict:
     reads_attribute = features[0].kind in ATTRIBUTE_KINDS
+    if not reads_attribute:
+        filled = matured = None
     later = any(c.name == subject and c.known == "later" for c in company.columns)
-    blocks = _existence_evidence(filled, matured, later) if reads_attribute and filled else []
-    strength, gap = _strengths(features, target, sample) if sample is not None else (None, None)
-    flags = _strength_evidence(strength, gap)
-    figures = {name: s.auc for name, s in (("forward_auc", strength), ("missing_auc", gap)) if s}
-    if reads_attribute and filled:
-        figures |= {name: float(count) for name, count in vars(filled).items()}
+    looks = looks_of(features, target, sample) if sample is not None else Looks()
+    moved = _shift(features, sample, today) if reads_attribute and sample is not None and today is not None else None
+    blocks, flags = blocks_of(filled, matured, known_later=later), flags_of(looks, filled)
     level: Level = "block" if blocks else ("flag" if flags else "allow")
-    allowed = next((c.allowed_because for c in company.columns if c.name == subject), "")
-    names = tuple(d.name for d in features)
-    return Verdict(subject, target.name, level, (*blocks, *flags), names, figures, allowed)
+    return Verdict(
+        subject,
+        target.name,
+        level,
+        (*blocks, *flags),
+        tuple(d.name for d in features),
+        _figures(looks, filled, moved),
+        next((c.allowed_because for c in company.columns if c.name == subject), ""),
+        notes_of(filled, moved),
+    )
 
 
-def _existence_evidence(filled: Filled, matured: Filled | None, later: bool) -> list[str]:
-    found = []
-    if only_with_outcome(filled):
-        found.append(
-            f"exists only with the outcome: {filled.outcomes_with_value:,} of {filled.with_value:,} leads that have it "
-            f"reached it, against {filled.outcomes:,} of {filled.leads:,} leads in all"
-        )
-    if matured and only_without_outcome(matured):
-        found.append(
-            f"exists only without the outcome: {matured.outcomes_with_value:,} of {matured.with_value:,} leads that "
-            f"have it reached the outcome, against {matured.outcomes:,} of {matured.leads:,} in all"
-        )
-    # A column known from its import on is later than every outcome before the import, and harmless.
-    if filled_late(filled) and not later:
-        found.append(
-            f"first filled at or after the outcome for {filled.after:,} of {filled.outcomes_with_value:,} leads that "
-            "have both"
-        )
-    return found
+def _shift(features: list[Declaration], sample: pd.DataFrame, today: pd.DataFrame) -> Shift | None:
+    """Of the first feature that reads the column's value, at creation then and now."""
+    wanted = next((d for d in features if d.kind not in ("missing", "days_since_date")), None)
+    if wanted is None or wanted.name not in today:
+        return None
+    at_creation = sample.loc[~sample["later"], wanted.name]
+    return shift(column_values(at_creation, wanted), column_values(today[wanted.name], wanted))
 
 
-def _strengths(
-    features: list[Declaration], target: Target, sample: pd.DataFrame
-) -> tuple[Strength | None, Strength | None]:
-    """The strongest of the features that read one column, and of their gaps."""
-    label, at = sample["label"].to_numpy(np.float64), sample["as_of"].to_numpy(np.int64)
-    known_after = target.horizon + target.recording_lag
-    values = [_values(sample[d.name], d) for d in features if d.kind != "missing"]
-    strengths = [forward_strength(v, label, at, known_after) for v in values]
-    gaps = [forward_strength(is_missing(v), label, at, known_after) for v in values]
-    return _strongest(strengths), _strongest(gaps)
-
-
-def _strongest(found: list[Strength | None]) -> Strength | None:
-    return max((s for s in found if s), key=lambda s: s.auc, default=None)
-
-
-def _strength_evidence(strength: Strength | None, gap: Strength | None) -> list[str]:
-    found = []
-    if strength and strength.auc >= STRONG_ALONE:
-        found.append(f"alone ranks later outcomes with AUC {strength.auc:.2f} ({strength.outcomes:,} outcomes)")
-    if gap and gap.auc >= TELLING_GAP:
-        found.append(f"whether it is missing ranks later outcomes with AUC {gap.auc:.2f} ({gap.outcomes:,} outcomes)")
-    return found
-
-
-def _values(column: pd.Series, d: Declaration) -> np.ndarray:
-    if d.is_category:
-        return column.astype(object).where(column.notna(), None).to_numpy(dtype=object)
-    return column.to_numpy(dtype=np.float64, na_value=np.nan)
+def _figures(looks: Looks, filled: Filled | None, moved: Shift | None) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for name, strength in (("forward", looks.strength), ("missing", looks.gap)):
+        if strength:
+            figures |= {f"{name}_auc": strength.auc, f"{name}_auc_low": strength.low}
+    if filled:
+        figures |= {name: float(count) for name, count in vars(filled).items()}
+    if moved:
+        figures |= {f"psi_{name}": value for name, value in (("today", moved.today), ("past", moved.past))}
+    return figures

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from features.suspicion import NEVER_FILLED
+
 if TYPE_CHECKING:
     from data.doctor import Finding
     from features.firewall import Verdict
@@ -36,6 +38,10 @@ def show_verdicts(screen: Console, verdicts: Sequence[Verdict]) -> None:
             table.add_row(_coloured(verdict.level), verdict.target, escape(verdict.subject), escape(evidence))
     if table.row_count:
         screen.print(table)
+    for verdict in verdicts:
+        for note in verdict.notes:
+            if note != NEVER_FILLED:
+                screen.print(f"{escape(verdict.subject)} ({verdict.target}) {escape(note)}")
     counts: Counter[str] = Counter(verdict.level for verdict in verdicts)
     screen.print(", ".join(f"{counts[level]} {word}" for level, word in _WORDS.items()))
 

@@ -27,13 +27,15 @@ def ward(
     history_from: dict[str, int] | None = None,
     time: str = "dates",
     zone: str = "UTC",
+    lost: dict[int, float] | None = None,
 ) -> Ward:
-    """Leads 0 … n−1 with their creation, some reaching won; attributes are one value a lead."""
+    """Leads 0 … n−1 with their creation, some reaching won, some lost; attributes are one value a lead."""
     ids = [str(i) for i in range(len(created))]
     leads = pd.DataFrame(
         {"lead_id": ids, "person_id": None, "account_id": None, "occurred_at": created, "recorded_at": created}
     )
     changes = [(str(i), "won", t, t) for i, t in (reached or {}).items()]
+    changes += [(str(i), "lost", t, t) for i, t in (lost or {}).items()]
     won = pd.DataFrame(changes, columns=["lead_id", "stage", "occurred_at", "recorded_at"])
     values = [
         {"lead_id": ids[i], "name": name, "text": text, "number": np.nan, "occurred_at": created[i]}
@@ -63,10 +65,29 @@ def every_tenth(created: np.ndarray, delay: int, since: int = 0, until: int = 2*
 def test_a_healthy_history_gives_no_warning() -> None:
     created = daily(200)
     end = START + 200 * DAY
-    found = doctor_labels.findings(ward(created, every_tenth(created, 10 * DAY, until=end), as_of=end))
+    lost = {i: float(c + 20 * DAY) for i, c in enumerate(created) if i % 10 and c + 20 * DAY < end}
+    found = doctor_labels.findings(ward(created, every_tenth(created, 10 * DAY, until=end), as_of=end, lost=lost))
     assert [f.what for f in found if f.level != "ok"] == []
     # Created up to 30 days before the end: 170 days and the one whose window ends at it.
     assert "855 leads matured, 86 with the outcome within 30 days" in told(found, "matured")[0].evidence
+
+
+@pytest.mark.parametrize(
+    ("lost_from", "level"),
+    [(2**62, "no lead is ever given up"), (60, "most old leads never ended"), (35, "")],
+)
+def test_leads_that_stay_open_for_ever_are_said(lost_from: int, level: str) -> None:
+    """Only leads created in the first `lost_from` days of a hundred are never given up."""
+    created, end = daily(100), START + 130 * DAY
+    lost = {i: float(c + DAY) for i, c in enumerate(created) if i % 10 and c >= START + lost_from * DAY}
+    found = told(doctor_labels.findings(ward(created, every_tenth(created, DAY), as_of=end, lost=lost)), "old leads")
+    found += told(
+        doctor_labels.findings(ward(created, every_tenth(created, DAY), as_of=end, lost=lost)), "given up: all"
+    )
+    assert [f.what.startswith(level) for f in found] == ([True] if level else [])
+    if level:
+        assert f"{9 * 5 * min(lost_from, 100) // 10:,} of 500 leads created before 2025-04-11" in found[0].evidence
+        assert "lost" in found[0].next_step
 
 
 def test_a_target_that_nobody_reached_is_refused() -> None:

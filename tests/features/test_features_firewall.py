@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from pathlib import Path
 
 import ibis
 import numpy as np
@@ -12,16 +11,12 @@ import pytest
 
 from data.company import Company, CompanyColumn, Target
 from data.errors import DataRefused
-from data.home import Home
 from data.records import Attribute, LeadHistory, StageChange
-from data.sources.importing import import_mapping
-from data.sources.mapping import read_mapping
-from data.store.operational import Store
-from data.store.snapshots import take_snapshot
 from data.times import ROW_HORIZON, ROW_OUTCOME_DELAY, ROW_STEP
 from features.catalogue import declarations
-from features.firewall import Verdict, blocking, examine_leaks, refuse_blocked, verdicts
-from features.leaks import Filled, auc, filled_late, forward_strength, only_with_outcome, only_without_outcome
+from features.existence import Filled, filled_late, only_with_outcome, only_without_outcome
+from features.firewall import Verdict, blocking, refuse_blocked, verdicts
+from features.leaks import auc, auc_error, encoded, forward_strength
 from tests.features.worlds import World, tables_of
 
 DAY = 86_400_000_000
@@ -180,8 +175,34 @@ def test_strength_learns_only_from_labels_known_by_then() -> None:
     values = np.where(np.arange(2000) < 800, label, 1 - label)
     turned = forward_strength(values, label, at, 0)
     assert turned is not None
+    assert turned.forward
     late = forward_strength(values, label, at, 5000 * DAY)
-    assert late is None
+    assert late is not None
+    assert not late.forward
+
+
+def test_rows_sorted_by_the_outcome_are_judged_all_the_same() -> None:
+    rng = np.random.default_rng(5)
+    label = np.repeat([0.0, 1.0], 500)
+    found = forward_strength(label + rng.normal(0, 0.1, 1000), label, np.arange(1000, dtype=np.int64), 0)
+    assert found is not None
+    assert found.low > 0.95
+    assert not found.forward
+
+
+def test_the_error_of_an_auc_is_what_many_samples_show() -> None:
+    rng = np.random.default_rng(6)
+    label = np.r_[np.ones(60), np.zeros(240)]
+    samples = [auc(np.r_[rng.normal(1, 1, 60), rng.normal(0, 1, 240)], label) for _ in range(800)]
+    assert auc_error(float(np.mean(samples)), 60, 240) == pytest.approx(np.std(samples), rel=0.15)
+
+
+def test_encoding_is_the_smoothed_rate_of_the_past() -> None:
+    past, label = np.array(["a", "a", "b", None], dtype=object), np.array([1.0, 0.0, 1.0, 0.0])
+    asked = np.array(["a", "b", None, "new"], dtype=object)
+    base = 0.5
+    expected = [(1 + 20 * base) / 22, (1 + 20 * base) / 21, (0 + 20 * base) / 21, base]
+    assert encoded(past, label, asked) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -205,50 +226,3 @@ def test_one_sidedness_and_lateness(filled: Filled, late: bool, only_with: bool,
         only_with,
         only_without,
     )
-
-
-def without_hints(text: str, numbers: tuple[str, ...] = ()) -> str:
-    """A shipped mapping as somebody would write it who knows nothing of its traps."""
-    for name in numbers:
-        text = text.replace(f'{name} = {{ known = "outcome" }}', f'{name} = {{ type = "number" }}')
-    return text.replace('known = "outcome"', 'type = "category"').replace(", protected = true", "")
-
-
-@pytest.mark.real_data
-@pytest.mark.parametrize(
-    ("name", "folder", "as_of", "trapped"),
-    [
-        ("shoppers", "online_shoppers", None, {"PageValues"}),
-        ("salvirt", "salvirt_b2b", None, set()),
-        (
-            "olist",
-            "olist_funnel",
-            "2018-04-05",
-            {
-                "seller_id", "sdr_id", "sr_id", "business_segment", "lead_type",
-                "lead_behaviour_profile", "business_type", "declared_monthly_revenue",
-            },
-        ),
-    ],
-)  # fmt: skip
-def test_traps_of_real_sets_are_found_without_a_hint(
-    shared_datasets: Path, root: Path, tmp_path: Path, name: str, folder: str, as_of: str | None, trapped: set[str]
-) -> None:
-    from data.times import parse_instant
-
-    text = (root / "data" / "sources" / "mappings" / f"{name}.toml").read_text(encoding="utf-8")
-    text = without_hints(text, ("PageValues",)).replace(
-        'path = "closed_deals_known_at_cutoff.csv"',
-        'path = "closed_deals_known_at_cutoff.csv"\n\n[files.join]\nlead = "mql_id"',
-    )
-    (tmp_path / "mapping.toml").write_text(text, encoding="utf-8")
-    home = Home.at(tmp_path / "home")
-    now = parse_instant("2026-11-23")
-    with Store.open(home) as store:
-        mapping = read_mapping(tmp_path / "mapping.toml", shared_datasets / folder)
-        import_mapping(mapping, store, home, now=now, progress=lambda *_: None)
-        snapshot = take_snapshot(store, home, now=now)
-    found = examine_leaks(home, snapshot, as_of=parse_instant(as_of) if as_of else now)
-    suspect = {v.subject for v in found if v.level != "allow"}
-    assert trapped <= suspect
-    assert len(suspect - trapped) <= 1
