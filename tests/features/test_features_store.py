@@ -16,6 +16,7 @@ from data.tables import ACCOUNT_ATTRIBUTES, LEAD_ATTRIBUTES, LEADS, MERGES, STAG
 from features.as_of import known_rows, open_rows, training_rows
 from features.engine import batch_engine, feature_values
 from features.online import OnlineFeatures
+from tests.data.partitioned import add_in_bulk
 from tests.features.comparing import catalogue, company
 from tests.features.merge_worlds import drawn_world, merge_rows
 from tests.features.worlds import DAY, MOMENTS, World
@@ -23,15 +24,21 @@ from tests.features.worlds import DAY, MOMENTS, World
 AS_OF = MOMENTS[2]
 
 
-@pytest.fixture(scope="module")
-def stored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Snapshot]:
+@pytest.fixture(scope="module", params=["rows", "partitions", "both"])
+def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Snapshot]:
+    """A store whose touchpoints came row by row, in bulk, or half this way and half that way."""
     rng = random.Random(21)
     home = Home.at(tmp_path_factory.mktemp("home"))
     with Store.open(home) as store:
         store.save_company(company(), now=AS_OF)
         drawn = [drawn_world(rng, n) for n in range(60)]
         merges = merge_rows([merge for _world, found in drawn for merge in found])
-        store.append_all({**records([w for w, _merges in drawn]), MERGES: merges}, now=AS_OF)
+        found = {**records([w for w, _merges in drawn]), MERGES: merges}
+        touchpoints = found.pop(TOUCHPOINTS)
+        cut = {"rows": len(touchpoints), "partitions": 0, "both": len(touchpoints) // 2}[request.param]
+        store.append_all({**found, TOUCHPOINTS: touchpoints.slice(0, cut)}, now=AS_OF)
+        for start in range(cut, len(touchpoints), max(1, len(touchpoints) // 3)):
+            add_in_bulk(store, touchpoints.slice(start, max(1, len(touchpoints) // 3)), now=AS_OF)
         return home, take_snapshot(store, home, now=AS_OF)
 
 
