@@ -19,7 +19,9 @@ class Target:
     """An outcome worth predicting: reaching `stage` within `horizon` of the as-of time."""
 
     name: str
+    """What commands, models and answers call it."""
     stage: str
+    """Reaching this stage, or a later one of the funnel, is the outcome."""
     horizon: int
     """Microseconds; the outcome window is [as_of, as_of + horizon)."""
     recording_lag: int = 0
@@ -31,9 +33,13 @@ class CompanyColumn:
     """A column of the company's own, and what may be done with it."""
 
     name: str
+    """Attribute name: a word of the company's own or a standard one."""
     subject: Literal["lead", "account"] = "lead"
+    """Whether it describes the lead or its company."""
     type: Literal["number", "category", "text", "date"] = "category"
+    """A category becomes text features, a number or date a number, a text only its length."""
     group: Literal["fit", "behaviour"] = "fit"
+    """Fit (who they are) or behaviour (what they do)."""
     direction: Literal[-1, 0, 1] = 0
     """+1: more never lowers the probability; −1: never raises it; 0: unknown."""
     known: Literal["creation", "later", "outcome"] = "creation"
@@ -43,19 +49,27 @@ class CompanyColumn:
     allowed_because: str = ""
     """Why a column the leak firewall blocks is used all the same."""
     label_ja: str = ""
+    """What reasons call it, in Japanese; empty: its name."""
     label_en: str = ""
+    """What reasons call it, in English; empty: its name."""
 
 
 @dataclass(frozen=True)
 class Company:
     time: Literal["dates", "row"] = "dates"
+    """Whether records have dates or only an order of rows."""
     timezone: str = "Asia/Tokyo"
+    """IANA name; calendar days, weeks and fiscal quarters are counted in it."""
     fiscal_year_start: int = 4
     """Month (1–12)."""
     currency: str = "JPY"
+    """ISO 4217 code of all amounts."""
     targets: tuple[Target, ...] = ()
+    """The outcomes to predict, the primary one first."""
     columns: tuple[CompanyColumn, ...] = ()
+    """The company's own columns."""
     extra_stages: tuple[str, ...] = ()
+    """Stages of its own, beside STAGES."""
     history_from: dict[str, int] = field(default_factory=dict)
     """Declared start of recording by table, where a source kept nothing earlier."""
 

@@ -12,20 +12,31 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True, slots=True)
 class Touchpoint:
     kind: str
+    """One of TOUCHPOINT_KINDS, or a kind the mapping adds."""
     actor: str
+    """Who acted: lead | company | machine."""
     occurred_at: int
+    """When it happened."""
     recorded_at: int
+    """When the source system knew it."""
     channel: str | None = None
+    """Marketing channel, where known."""
     campaign_id: str | None = None
+    """Campaign it belongs to, where known."""
     detail: str | None = None
+    """Page path, seminar title or the like; never personal data."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageChange:
     stage: str
+    """One of STAGES, or a stage the mapping adds."""
     occurred_at: int
+    """When the stage was entered."""
     recorded_at: int
+    """When the source system knew it."""
     reason: str | None = None
+    """Why it was returned, lost or disqualified, where known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +44,15 @@ class Attribute:
     """One value from `occurred_at` on; exactly one of `text` and `number` unless missing."""
 
     name: str
+    """Attribute name, standard or declared by the mapping."""
     occurred_at: int
+    """From when it holds."""
     recorded_at: int
+    """When the source system knew it."""
     text: str | None = None
+    """Value of a category or text; None where missing."""
     number: float | None = None
+    """Value of a number (or a date, as microseconds); None where missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +60,23 @@ class Sibling:
     """Another lead of the same account: what account-wide features need of it."""
 
     lead_id: str
+    """The other lead."""
     occurred_at: int
+    """Its creation."""
     recorded_at: int
+    """When the source system knew of it."""
     attributes: tuple[Attribute, ...] = ()
+    """Its attributes, and those of leads read as it."""
     touchpoints: tuple[Touchpoint, ...] = ()
+    """Its touchpoints, and those of leads read as it."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountSummary:
     account_id: str
+    """Id of the company, as it is read at the as-of time."""
     attributes: tuple[Attribute, ...] = ()
+    """Its attributes, and those of accounts read as it."""
     siblings: tuple[Sibling, ...] = ()
     """The account's other leads, in any order."""
 
@@ -68,11 +91,20 @@ class LeadHistory:
     """
 
     lead_id: str
+    """The lead, as it is read at the as-of time."""
     occurred_at: int
+    """Its creation."""
     recorded_at: int
+    """When the source system knew of it."""
     cycles: tuple[tuple[int, int], ...] = ()
+    """(start, recorded_at) of every later cycle."""
     stages: tuple[StageChange, ...] = ()
+    """Its own stage changes."""
     touchpoints: tuple[Touchpoint, ...] = ()
+    """Its touchpoints, and those of leads read as it."""
     attributes: tuple[Attribute, ...] = ()
+    """Its attributes, and those of leads read as it."""
     account: AccountSummary | None = None
+    """Its company; None where none is known."""
     source: str = field(default="", compare=False)
+    """System the lead came from; no feature reads it."""

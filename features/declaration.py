@@ -104,13 +104,17 @@ class Declaration:
     name: str
     """snake_case, with its window: `touchpoints_30d_count`."""
     kind: Kind
+    """What the selected records are reduced to."""
     group: Group
+    """Fit (who they are) or behaviour (what they do)."""
     reason: str
     """Reason code; several features may share one, their contributions are added."""
     wording_ja: str
     """The observed fact with its window; {value} and {window} are filled in. Ends in a noun."""
     wording_en: str
+    """The same in English."""
     unit: str = ""
+    """Of the value: touchpoints, days, weeks, 1 or 0; empty for categories."""
     null: str = ""
     """What null means, in words; null itself is what the model is given."""
     direction: Literal[-1, 0, 1] = 0
@@ -126,13 +130,19 @@ class Declaration:
     window_days: int | None = None
     """Touchpoints with t − window ≤ occurred_at < t; None: ever."""
     half_life_days: float | None = None
+    """Days after which a touchpoint weighs half, for `decayed_sum`."""
     of: str = ""
+    """What is counted or taken, for the kinds that need it."""
     subject: Literal["lead", "account"] = "lead"
+    """Whose attribute is read."""
     attribute: str = ""
+    """Name of the attribute read."""
     values: tuple[str, ...] = ()
+    """Values that count, for `account_seen`."""
     absent_ja: str = ""
     """The fact in words where the value is null or 0; empty where there is nothing to say."""
     absent_en: str = ""
+    """The same in English."""
 
     @property
     def is_category(self) -> bool:

@@ -43,9 +43,13 @@ class Scored:
     """One row's answer; base + Σ contributions = base + fit + behaviour = margin."""
 
     margin: float
+    """Calibrated log-odds."""
     base: float
+    """What every lead starts from, in log-odds."""
     fit: float
+    """Sum of the contributions of fit features."""
     behaviour: float
+    """Sum of the contributions of behaviour features."""
     probability: float | None
     """None while the scorer is unproven."""
     contributions: tuple[float, ...]
@@ -57,12 +61,17 @@ class ScoredTable:
     """n rows' answers; the arrays are [n], contributions [n, k] in declaration order."""
 
     margin: np.ndarray
+    """Calibrated log-odds."""
     base: float
+    """What every lead starts from, in log-odds."""
     fit: np.ndarray
+    """Sums of the contributions of fit features."""
     behaviour: np.ndarray
+    """Sums of the contributions of behaviour features."""
     probability: np.ndarray
     """NaN while the scorer is unproven."""
     contributions: np.ndarray
+    """In log-odds; base + each row = its margin."""
 
 
 @dataclass(frozen=True)

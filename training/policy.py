@@ -17,17 +17,23 @@ Grade = Literal["A", "B", "C", "D"]
 @dataclass(frozen=True)
 class Policy:
     target: str
+    """Target whose probability it judges."""
     threshold: float
     """Probability at or above which a lead is handed over."""
     cut_a: float
     """Probability from which a lead is graded A; likewise B and C; below is D."""
     cut_b: float
+    """Probability from which a lead is graded B."""
     cut_c: float
+    """Probability from which a lead is graded C."""
     method: Literal["capacity", "profit", "precision", "points"]
+    """How the threshold was found."""
     capacity_per_week: float | None
+    """Leads that sales can take a week, where that decided."""
     threshold_low: float
     """Interval of the threshold (95%), from resampled weeks."""
     threshold_high: float
+    """The upper end of that interval."""
     handovers_per_week: float
     """Expected first upward crossings a week on recent leads."""
     expected_yield: float
@@ -37,6 +43,7 @@ class Policy:
     mean_amount: float | None = None
     """Mean amount of won deals, for expected_value = probability × mean_amount."""
     as_of: int = 0
+    """Microseconds UTC; what was known before it chose the policy."""
 
     @property
     def policy_id(self) -> str:

@@ -22,24 +22,41 @@ Status = Literal["scored", "unproven", "past_target", "no_consent"]
 @dataclass(frozen=True)
 class LedgerRow:
     request_id: str
+    """Of the request or batch run that was answered."""
     lead_id: str
+    """The lead answered for; empty where it was sent without an id."""
     target: str
+    """Target asked about."""
     as_of: int
     """Microseconds UTC: what was known before this instant was used."""
     scored_at: int
+    """Microseconds UTC; when the answer was given."""
     bundle_hash: str
+    """The model that answered."""
     policy_id: str
+    """The operating policy that judged."""
     deployment_id: int
+    """The deployment then in force."""
     channel: Literal["online", "batch", "shadow"]
+    """Given online, in a batch, or only recorded (a challenger)."""
     status: Status
+    """Scored, or why there is no score."""
     margin: float | None
+    """Calibrated log-odds."""
     base: float | None
+    """What every lead starts from, in log-odds."""
     fit: float | None
+    """Sum of the contributions of fit features."""
     behaviour: float | None
+    """Sum of the contributions of behaviour features."""
     probability: float | None
+    """Logistic of the margin; null while unproven."""
     score: int | None
+    """0–100, for display."""
     grade: str | None
+    """A to D."""
     threshold_met: bool | None
+    """Whether the policy would hand it over."""
     features: bytes
     """The feature values in the bundle's schema order, packed (data.store.packing); empty without figures."""
     contributions: bytes

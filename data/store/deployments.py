@@ -20,16 +20,23 @@ class Deployment:
     deployment_id: int
     """Rises by one a row; 0 before it is written."""
     target: str
+    """Target it answers for."""
     role: Literal["champion", "challenger"]
+    """Champion: its answers are given. Challenger: they are only recorded."""
     bundle_hash: str
+    """Names the folder under bundles/."""
     model_version: str
     """The registry's version number of the bundle."""
     policy_id: str
+    """The operating policy that goes with it."""
     action: Literal["promote", "rollback", "retune", "force"]
+    """What wrote the row."""
     occurred_at: int
     """Microseconds UTC from which it is in force."""
     by: str
+    """Who or which job."""
     why: str
+    """In words."""
 
 
 _COLUMNS = ", ".join(f'"{field.name}"' for field in fields(Deployment))

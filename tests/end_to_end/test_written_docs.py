@@ -31,6 +31,12 @@ def test_pages_written_from_code_are_current(root: Path, written_docs: ModuleTyp
     assert (root / "docs" / page).read_text(encoding="utf-8") == written_docs.PAGES[page](), "run `make docs`"
 
 
+def test_every_field_of_a_contract_says_what_it_means(written_docs: ModuleType) -> None:
+    rows = [line for line in written_docs.contracts_page().splitlines() if line.startswith("| `")]
+    assert len(rows) > 100
+    assert [row for row in rows if not row.rstrip(" |").strip() or row.endswith("|  |")] == []
+
+
 def command_names() -> list[str]:
     command = typer.main.get_command(leadscore.app)
     names = []
