@@ -1,4 +1,4 @@
-"""Commands that bring history in: `simulate`, `mapping draft`, `import`."""
+"""Commands that bring history in: `simulate`, `mapping draft`, `import`; the store's own are mounted here."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.table import Table as Grid
 
 from data.clock import now
 from data.errors import DataRefused, UsageError
+from data.store.commands import app as store_commands
 
 if TYPE_CHECKING:
     from data.sources.importing import ImportResult
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 mapping_app = typer.Typer(no_args_is_help=True, help="Write and check mapping files.")
 app.add_typer(mapping_app, name="mapping")
+app.add_typer(store_commands)
 _screen = Console()
 _messages = Console(stderr=True)
 
@@ -99,15 +101,6 @@ def import_(
     with Store.open(context.obj) as store, _bar() as bar:
         result = import_mapping(read, store, context.obj, now=now(), progress=_told(bar))
     _show(result)
-
-
-@app.command()
-def migrate(context: typer.Context) -> None:
-    """Bring an older store up to date with this release; an up-to-date one is left alone."""
-    from data.store.operational import migrate as migrated
-
-    before, after = migrated(context.obj)
-    _screen.print("the store is up to date" if before == after else f"the store went from {before} to {after}")
 
 
 def _show(result: ImportResult) -> None:

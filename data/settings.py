@@ -19,5 +19,8 @@ class Settings(BaseSettings):
     database_url: str = Field(
         default="", description="SQLAlchemy URL of the operational store; empty means SQLite in the home folder."
     )
+    ledger_days: int = Field(
+        default=400, ge=0, description="Days that answers stay in the ledger before they are deleted; 0: for ever."
+    )
     now: str = Field(default="", description="ISO time that stands in for the clock, for rehearsals.")
     debug: bool = Field(default=False, description="Show where a fault in leadscore itself arose.")

@@ -51,8 +51,8 @@ def store_version(connection: Connection) -> str | None:
     return None
 
 
-def run_migrations(connection: Connection) -> None:
-    """Applies what is missing, inside the caller's transaction."""
+def run_migrations(connection: Connection, to: str = "head") -> None:
+    """Applies what is missing up to a version, inside the caller's transaction."""
     from alembic import command
     from alembic.config import Config
 
@@ -61,7 +61,7 @@ def run_migrations(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)
 
 
 def _schema(connection: Connection) -> str | None:
