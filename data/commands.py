@@ -91,6 +91,14 @@ def import_(
         Path, typer.Argument(metavar="MAPPING", help="Mapping file (TOML); docs/mapping.md is its manual.")
     ],
     data: Annotated[Path | None, typer.Option(help="Folder of the data files; default: the mapping's own.")] = None,
+    bulk: Annotated[
+        bool | None,
+        typer.Option(
+            "--bulk/--no-bulk",
+            help="Keep touchpoints as a Parquet partition beside the store, or as rows of it; "
+            "default: a partition where their files are large. docs/history.md says more.",
+        ),
+    ] = None,
 ) -> None:
     """Load files as a mapping says; the same again changes nothing."""
     from data.sources.importing import import_mapping
@@ -99,7 +107,7 @@ def import_(
 
     read = read_mapping(mapping, data)
     with Store.open(context.obj) as store, _bar() as bar:
-        result = import_mapping(read, store, context.obj, now=now(), progress=_told(bar))
+        result = import_mapping(read, store, context.obj, now=now(), progress=_told(bar), bulk=bulk)
     _show(result)
 
 
@@ -111,6 +119,8 @@ def _show(result: ImportResult) -> None:
     for column in grid.columns[1:]:
         column.justify = "right"
     _screen.print(grid)
+    if result.bulk:
+        _screen.print("touchpoints went to a partition beside the store (--no-bulk keeps them as rows of it)")
     for file, columns in result.kept_out.items():
         _screen.print(f"kept out, known only after the outcome ({file}): {', '.join(columns)}", highlight=False)
     for file, columns in result.undeclared.items():

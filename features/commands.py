@@ -22,7 +22,8 @@ _screen = Console(highlight=False)
 _messages = Console(stderr=True, highlight=False)
 
 HistoryOption = Annotated[
-    Path | None, typer.Option("--history", help="Snapshot folder to read instead of the home's newest state.")
+    Path | None,
+    typer.Option(help="Folder to read instead of the store: a snapshot, or Parquet tables (docs/history.md)."),
 ]
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="ISO date or time, or row:N; default: now.")]
 
@@ -52,6 +53,7 @@ def features(
     at = snapshot.company.instant(as_of) if as_of else now()
     with _progress("computing features"):
         leads, columns = write_features(home, snapshot, out, as_of=at)
+    _screen.print(f"history: snapshot {snapshot.hash}", soft_wrap=True)
     _screen.print(f"{leads:,} leads, {columns} features: {out}")
 
 
@@ -61,6 +63,7 @@ def check(
     as_of: AsOfOption = None,
     target: Annotated[str | None, typer.Option(help="Only this target; default: all.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the findings here.")] = None,
+    history: HistoryOption = None,
 ) -> None:
     """Examine the history before trusting a model: the data doctor, then the leak firewall."""
     from data.doctor import examine
@@ -69,12 +72,13 @@ def check(
     from features.report import show_findings, show_verdicts
 
     home: Home = context.obj
-    snapshot = _snapshot(home, None)
+    snapshot = _snapshot(home, history)
     at = snapshot.company.instant(as_of) if as_of else now()
     with Store.open(home) as store, _progress("examining history"):
         findings = examine(store, snapshot, home, as_of=at, now=now())
     with _progress("looking for leaks"):
         verdicts = examine_leaks(home, snapshot, as_of=at, target=target)
+    _screen.print(f"history: snapshot {snapshot.hash}", soft_wrap=True)
     show_findings(_screen, findings)
     show_verdicts(_screen, verdicts)
     if json_file:
@@ -94,12 +98,10 @@ def check(
 def _snapshot(home: Home, history: Path | None) -> Snapshot:
     """The state of the home's store, or the snapshot in a folder."""
     from data.store.operational import Store
-    from data.store.snapshots import open_snapshot, take_snapshot
+    from data.store.plain import chosen_history
 
-    if history is not None:
-        return open_snapshot(history)
     with Store.open(home) as store:
-        return take_snapshot(store, home, now=now())
+        return chosen_history(store, home, history, now=now())
 
 
 def _described_company(home: Home, history: Path | None):  # type: ignore[no-untyped-def]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,6 +46,10 @@ def monitor(
     as_of: AsOf = None,
     target: Target = None,
     lang: Language = Lang.en,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="Folder to read instead of the store: a snapshot, or Parquet tables (docs/history.md)."),
+    ] = None,
 ) -> None:
     """Has the world changed? A window of recent leads against the champion's training slice, and what to do about it.
 
@@ -63,7 +68,9 @@ def monitor(
             as_of=_instant(home, as_of),
             now=now(),
             progress=lambda step: status.update(f"monitor: {step}"),
+            history=history,
         )
+    _screen.print(f"history: snapshot {found['snapshot']}", soft_wrap=True)
     for line in three_lines(found, lang.value):
         _screen.print(line, markup=False, soft_wrap=True)
     _screen.print(table(found, lang.value))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import ibis
@@ -10,7 +11,8 @@ import ibis
 from data.errors import DataRefused
 from data.home import Home
 from data.store.operational import Store
-from data.store.snapshots import Snapshot, take_snapshot
+from data.store.plain import chosen_history
+from data.store.snapshots import Snapshot
 from data.times import ROW_STEP
 from monitoring.decision import decide
 from monitoring.gathering import Progress, Watch, gather, open_watch, target_name
@@ -21,12 +23,19 @@ KIND = "monitor"
 
 
 def monitored(
-    home: Home, *, target: str | None, window: str | None, as_of: int | None, now: int, progress: Progress
+    home: Home,
+    *,
+    target: str | None,
+    window: str | None,
+    as_of: int | None,
+    now: int,
+    progress: Progress,
+    history: Path | None = None,
 ) -> dict[str, Any]:
     """The report's document, new or as it was found before. Raises what `open_watch`, `window_at`, `gather` raise."""
     with Store.open(home) as store:
         progress("snapshot of the history")
-        snapshot = take_snapshot(store, home, now=now)
+        snapshot = chosen_history(store, home, history, now=now)
         watch = open_watch(home, store, snapshot, target_name(snapshot.company, target))
         at = as_of if as_of is not None else latest_instant(snapshot, now)
         asked = window_at(window, as_of=at, trained_as_of=watch.bundle.as_of, company=snapshot.company)

@@ -122,11 +122,15 @@ def score(
     top: Annotated[
         int | None, typer.Option("--top", "--limit", help="Only the N most probable, best first.", min=1)
     ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(help="Folder to read instead of the store: a snapshot, or Parquet tables (docs/history.md)."),
+    ] = None,
 ) -> None:
     """Score all open leads, or each lead as it was known right after its creation, to a file."""
     from data.store.ledger import Ledger
     from data.store.operational import Store
-    from data.store.snapshots import take_snapshot
+    from data.store.plain import chosen_history
     from serving.batch import Run
     from serving.champion import champions
     from serving.population import History, When
@@ -138,13 +142,14 @@ def score(
     with Store.open(home) as store, Ledger.open(home) as ledger, ScoreFile(out) as file, _progress() as progress:
         step = progress.add_task("loading models and history", total=None)
         in_force = list(champions(store, home, target or ()).values())
-        snapshot = take_snapshot(store, home, now=started)
+        snapshot = chosen_history(store, home, history, now=started)
         when = When.asked(as_of, created_from, snapshot.company, started)
         run = Run(f"score-{started}-{secrets.token_hex(4)}", started, words)
         only_open = snapshot.company.time == "row" and as_of is None and created_from is None
         asked = Asked(when, run, only_open, top)
         told = lambda doing, done, total: progress.update(step, description=doing, completed=done, total=total)  # noqa: E731
         summaries = run_champions(in_force, History.of(snapshot), snapshot.company, asked, file, ledger, told)
+    console.print(f"history: snapshot {snapshot.hash}", soft_wrap=True)
     for summary in summaries:
         unscored = f"; {summary.past_target} past the target, {summary.no_consent} without consent: no score"
         console.print(

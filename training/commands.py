@@ -6,6 +6,7 @@ import getpass
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,6 +27,10 @@ app = typer.Typer(no_args_is_help=True)
 _screen = Console(highlight=False)
 _messages = Console(stderr=True, highlight=False)
 
+HistoryOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder to read instead of the store: a snapshot, or Parquet tables (docs/history.md)."),
+]
 TargetOption = Annotated[str | None, typer.Option(help="Outcome; default won, or the company's only target.")]
 
 
@@ -41,6 +46,7 @@ def train(
     trials: Annotated[int, typer.Option(min=1, help="How many LightGBM settings are tried.")] = 7,
     seed: Annotated[int, typer.Option(min=0, help="The same snapshot and seed give the same bundle.")] = 0,
     keep_prior: Annotated[bool, typer.Option(help="Register the constant rate where nothing beats it.")] = False,
+    history: HistoryOption = None,
 ) -> None:
     """Train on what was known at a time, compare all rungs forward in time, and register the result."""
     from data.store.operational import Store
@@ -56,6 +62,7 @@ def train(
             capacity=capacity,
             options=Options(trials=trials, seed=seed),
             keep_prior=keep_prior,
+            history=history,
         )
         _train_and_tell(store, ctx.obj, request, instant)
 

@@ -15,7 +15,7 @@ from data.company import Company, Target
 from data.errors import ModelRefused, UsageError
 from data.home import Home
 from data.store.operational import Store
-from data.store.snapshots import take_snapshot
+from data.store.plain import chosen_history
 from features.catalogue import declarations as catalogue
 from features.declaration import Declaration
 from features.firewall import Verdict, refuse_blocked, verdicts
@@ -55,6 +55,8 @@ class Request:
     """Hand-overs a week (in row time: of each hundred leads)."""
     options: Options = field(default_factory=Options)
     keep_prior: bool = False
+    history: Path | None = None
+    """Folder to read instead of the store: a snapshot, or plain Parquet tables."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def train(
     unless `request.keep_prior`.
     """
     say("taking a snapshot")
-    snapshot = take_snapshot(store, home, now=now)
+    snapshot = chosen_history(store, home, request.history, now=now)
     target = chosen_target(snapshot.company, request)
     say("rows and labels")
     history = read_history(snapshot, target, as_of=request.as_of or now)
