@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -85,21 +85,20 @@ def _run(command: list[str]) -> None:
 
 
 @pytest.fixture
-def postgresql_url(postgresql_folder: Path) -> str:
-    """An empty database of its own."""
-    return _empty_database(postgresql_folder)
+def new_database(postgresql_folder: Path) -> Callable[[], str]:
+    """Makes an empty database each time it is called, and gives its address."""
+    import psycopg
+
+    def made() -> str:
+        name = f"db{next(_DATABASES)}"
+        with psycopg.connect(host=str(postgresql_folder), user=_USER, dbname="postgres", autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return f"postgresql://{_USER}@/{name}?host={postgresql_folder}"
+
+    return made
 
 
 @pytest.fixture
-def another_postgresql_url(postgresql_folder: Path) -> str:
-    """A second empty database."""
-    return _empty_database(postgresql_folder)
-
-
-def _empty_database(folder: Path) -> str:
-    import psycopg
-
-    name = f"db{next(_DATABASES)}"
-    with psycopg.connect(host=str(folder), user=_USER, dbname="postgres", autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    return f"postgresql://{_USER}@/{name}?host={folder}"
+def postgresql_url(new_database: Callable[[], str]) -> str:
+    """An empty database of its own."""
+    return new_database()

@@ -130,9 +130,9 @@ def filled(home: Home, rows: Rows) -> Home:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def target(request: pytest.FixtureRequest, tmp_path: Path, postgresql_folder: Path) -> Home:
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
     """Another empty home, on the same server where it is on one."""
-    url = request.getfixturevalue("another_postgresql_url") if request.param == "postgresql" else ""
+    url = request.getfixturevalue("new_database")() if request.param == "postgresql" else ""
     return Home.at(tmp_path / "elsewhere" / "home", url)
 
 
