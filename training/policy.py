@@ -8,10 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 Grade = Literal["A", "B", "C", "D"]
+Method = Literal["capacity", "profit", "precision", "points"]
+
+HYSTERESIS = 0.10
 
 
 @dataclass(frozen=True)
@@ -38,12 +42,18 @@ class Policy:
     """Expected first upward crossings a week on recent leads."""
     expected_yield: float
     """Mean probability of the leads it would hand over."""
-    hysteresis: float = 0.10
+    hysteresis: float = HYSTERESIS
     """A lead handed over falls back only below threshold odds × (1 − hysteresis)."""
     mean_amount: float | None = None
     """Mean amount of won deals, for expected_value = probability × mean_amount."""
     as_of: int = 0
     """Microseconds UTC; what was known before it chose the policy."""
+    call_cost: float | None = None
+    """Cost of following up one lead, where profit decided."""
+    deal_value: float | None = None
+    """Value of a won deal, where profit decided."""
+    precision: float | None = None
+    """Share of the leads handed over that must have the outcome, where that decided."""
 
     @property
     def policy_id(self) -> str:
@@ -59,8 +69,19 @@ class Policy:
     def threshold_met(self, probability: float) -> bool:
         return probability >= self.threshold
 
+    @property
+    def fall_back(self) -> float:
+        """Probability below which a lead handed over may be handed over once more."""
+        if not 0 < self.threshold < 1:
+            return self.threshold
+        odds = self.threshold / (1 - self.threshold) * (1 - self.hysteresis)
+        return odds / (1 + odds)
+
     def to_json(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
+        """Fields added later are written only where they say something, so that older policies keep their ids."""
+        later = ("call_cost", "deal_value", "precision")
+        fields = {name: value for name, value in asdict(self).items() if name not in later or value is not None}
+        return json.dumps(fields, sort_keys=True)
 
     @staticmethod
     def from_json(text: str) -> Policy:
@@ -75,3 +96,20 @@ def score_of(probability: float) -> int:
     1 in 2. The root spreads the small probabilities in which leads live.
     """
     return math.floor(100 * math.sqrt(probability) + 0.5)
+
+
+def handed_over(series: Sequence[tuple[int, float]], policy: Policy) -> list[int]:
+    """Instants at which one lead cycle is handed over, from its (instant, probability) pairs in time order.
+
+    Once when it first meets the threshold, and again only after it fell below
+    `policy.fall_back` in between: small moves around the threshold are one
+    hand-over.
+    """
+    instants, taken = [], False
+    for at, probability in series:
+        if not taken and policy.threshold_met(probability):
+            instants.append(at)
+            taken = True
+        elif taken and probability < policy.fall_back:
+            taken = False
+    return instants
