@@ -15,8 +15,9 @@ from ibis.expr.types import Table, Value
 
 from data.company import Company
 from features.as_of import Tables
+from features.batch_profile import values_of
 from features.batch_touchpoints import flagged
-from features.batch_visible import KEYS, newest, value_of, visible
+from features.batch_visible import KEYS, holding, visible
 from features.declaration import ACCOUNT_KINDS, Declaration
 from features.merged import span_of
 from features.selection import selection, selections, window
@@ -63,7 +64,7 @@ def _members(
 def _of_member(d: Declaration, members: Table, counts: dict[str, str], newest_values: dict[str, str]) -> Value:
     if d.kind == "account_count":
         return members[counts[d.name]].fill_null(0)
-    text = value_of(members[newest_values[d.attribute]])
+    text = members[newest_values[d.attribute]]
     if d.kind == "account_seen":
         return text.isin(d.values).fill_null(False).cast("int64")
     active = members[counts[d.name]].fill_null(0) > 0
@@ -95,10 +96,8 @@ def _attributes(
     names = {attribute: f"v{n}" for n, attribute in enumerate(sorted({d.attribute for d in wanted if d.attribute}))}
     if not names:
         return None, {}
-    attributes = attributes.filter(attributes.name.isin(list(names)))
-    attributes = attributes.select("lead_id", "name", "text", "occurred_at", "recorded_at", *span_of(attributes))
-    pairs = visible(attributes, members, "lead_id")
-    found = {column: newest(pairs, pairs.text, pairs.name == attribute) for attribute, column in names.items()}
+    pairs = holding(values_of(attributes, "lead_id", names.keys()), members, "lead_id")
+    found = {column: pairs.text.max(where=pairs.name == attribute) for attribute, column in names.items()}
     return pairs.group_by(*MEMBER).aggregate(**found), names
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import ibis
 from ibis import _
@@ -11,7 +11,7 @@ from ibis.expr.types import Table, Value
 from data.company import Company
 from data.times import DAY
 from features.as_of import Tables
-from features.batch_visible import KEYS, newest, value_of, visible
+from features.batch_visible import KEYS, current_values, holding
 from features.declaration import ATTRIBUTE_KINDS, Declaration
 from features.merged import span_of
 
@@ -54,22 +54,22 @@ def _names(wanted: Sequence[Declaration]) -> dict[str, dict[tuple[str, str], str
 
 
 def _newest_values(attributes: Table, rows: Table, key: str, names: dict[tuple[str, str], str]) -> Table:
-    wanted = sorted({attribute for attribute, _source in names})
-    attributes = attributes.filter(attributes.name.isin(wanted))
-    attributes = attributes.select(key, "name", "text", "number", "occurred_at", "recorded_at", *span_of(attributes))
-    pairs = visible(attributes, rows, key)
-    found = {
-        column: newest(pairs, pairs[source], pairs.name == attribute) for (attribute, source), column in names.items()
-    }
+    pairs = holding(values_of(attributes, key, {attribute for attribute, _source in names}), rows, key)
+    found = {column: pairs[source].max(where=pairs.name == name) for (name, source), column in names.items()}
     return pairs.group_by(key, "as_of").aggregate(**found)
 
 
+def values_of(attributes: Table, key: str, names: Set[str]) -> Table:
+    """`current_values` of the attributes in `names`."""
+    attributes = attributes.filter(attributes.name.isin(sorted(names)))
+    columns = (key, "name", "text", "number", "occurred_at", "recorded_at", *span_of(attributes))
+    return current_values(attributes.select(*columns), key)
+
+
 def _value(d: Declaration, names: dict[str, dict[tuple[str, str], str]]) -> Value:
-    structs = [_[names[d.subject][d.attribute, source]] for source in _SOURCES[d.kind]]
+    values = [_[names[d.subject][d.attribute, source]] for source in _SOURCES[d.kind]]
     if d.kind == "missing":
-        present = ibis.greatest(*(struct["has"].fill_null(0) for struct in structs))
-        return (1 - present).cast("float64")
-    values = [value_of(struct) for struct in structs]
+        return (values[0].isnull() & values[1].isnull()).cast("int64").cast("float64")
     if d.kind == "text_length":
         return ibis.coalesce(values[0], values[1].length().cast("float64"))
     return (_.as_of - values[0]) / DAY if d.kind == "days_since_date" else values[0]

@@ -8,7 +8,9 @@ duplicate's "disqualified" closes nobody else. Merged accounts are one account.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 
 import ibis
 from ibis.expr.types import Table
@@ -37,12 +39,28 @@ def through_merges(tables: Tables) -> Tables:
         own = [s for s in leads if s.id == s.read_as]
         found[LEAD_STANDING] = _named(own).select("after", "until", lead_id="id")
         found["leads"] = _reread(tables["leads"], "lead_id", own, leads)
-        for name in ("touchpoints", "lead_attributes"):
-            found[name] = _reread(tables[name], "lead_id", leads, leads)
+        found["touchpoints"] = _reread(tables["touchpoints"], "lead_id", leads, leads)
+        cut = _in_step(leads)
+        found["lead_attributes"] = _reread(tables["lead_attributes"], "lead_id", cut, cut)
     if accounts := standings(merges_of(known, "account")):
         found["leads"] = _reread(found["leads"], "account_id", accounts, accounts)
-        found["account_attributes"] = _reread(tables["account_attributes"], "account_id", accounts, accounts)
+        cut = _in_step(accounts)
+        found["account_attributes"] = _reread(tables["account_attributes"], "account_id", cut, cut)
     return found
+
+
+def _in_step(found: Sequence[Standing]) -> list[Standing]:
+    """The same, cut so that the spans of what is read as one id are alike or apart; ids others are read as included."""
+    known = {s.id for s in found}
+    always = [Standing(one, one, -FOREVER, FOREVER) for one in sorted({s.read_as for s in found} - known)]
+    bounds: dict[str, set[int]] = defaultdict(set)
+    for s in (*found, *always):
+        bounds[s.read_as] |= {s.after, s.until}
+    return [
+        s._replace(after=after, until=until)
+        for s in (*found, *always)
+        for after, until in pairwise(sorted(at for at in bounds[s.read_as] if s.after <= at <= s.until))
+    ]
 
 
 def followed_changes(tables: Tables, *, as_of: int) -> Table:
