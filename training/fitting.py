@@ -153,6 +153,37 @@ def fit_scorer(matrix: Matrix, options: Options, *, progress: Progress = lambda 
     )
 
 
+@dataclass(frozen=True)
+class Twin:
+    """The scorer as it would be had the newest slice never been seen: choice, calibration and fit."""
+
+    scorer: Scorer
+    slice: Tested
+    """The newest slice, with every candidate's margins from its past."""
+    logistic: np.ndarray
+    """Margins [rows] of the logistic regression refitted on the slice's past."""
+    prior: np.ndarray
+    """Likewise of the constant rate."""
+
+
+def fit_twin(matrix: Matrix, fitted: Fitted, options: Options) -> Twin | None:
+    """For the gate. `matrix` is what `fit_scorer` was given; None where the backtest is not in the order of time.
+
+    With one slice only, the choice among the rungs has seen it; the fit has not.
+    """
+    if fitted.backtest.kind == "random by group":
+        return None
+    useful = matrix.take(np.lexsort((matrix.as_of, matrix.cycle_start)))
+    useful = useful.keep_features([d.name for d in fitted.declarations])
+    earlier, newest = fitted.slices[:-1], fitted.slices[-1]
+    with threadpool_limits(1):
+        settings = SETTINGS[: options.trials] if has_splits(encode(useful, fit_columns(useful))) else ()
+        choice = choose(earlier, settings) if earlier else fitted.choice
+        calibration = _calibration(fitted.backtest, earlier, choice) if earlier else Calibration()
+        scorer = _final(useful.take(newest.fold.train), choice, calibration, options)
+    return Twin(scorer, newest, newest.margins[choice.logistic.name], newest.margins[PRIOR])
+
+
 def prior_only(scorer: Scorer) -> Scorer:
     """The constant rate in the same schema."""
     return replace(scorer, boosters=(), prior_weight=1.0, linear_weight=0.0, calibration=Calibration())

@@ -87,6 +87,21 @@ def training_matrix(history: History, declarations: Sequence[Declaration], *, se
     return _matrix(history, rows, declarations)
 
 
+def cohort(
+    history: History, declarations: Sequence[Declaration], *, begins: int, ends: int, most: int, seed: int
+) -> Matrix:
+    """The matured rows of the cycles that started in [begins, ends), weighed as in training.
+
+    Whole cycles are sampled where there are more than about `most` rows.
+    """
+    rows = weighed(history.labelled.rows, history.target.horizon)
+    rows = rows[rows["cycle_start"].between(begins, ends, inclusive="left")]
+    cycles = np.sort(rows["cycle_id"].unique())
+    share = min(1.0, most / max(len(rows), 1))
+    kept = np.random.default_rng(seed).permutation(len(cycles))[: int(np.ceil(share * len(cycles)))]
+    return _matrix(history, rows[rows["cycle_id"].isin(set(cycles[kept]))].reset_index(drop=True), declarations)
+
+
 def recent_panel(history: History, declarations: Sequence[Declaration], *, seed: int) -> tuple[Matrix, float]:
     """Rows of the weeks before `history.until`, not past the target, labels unknown; and leads in all per lead here."""
     since = history.until - (RECENT_WEEKS + LOOKBACK_WEEKS) * WEEK
@@ -113,6 +128,11 @@ def mean_amount(history: History) -> float | None:
     won = changes[(changes["stage"] == "won") & (changes["recorded_at"] < history.as_of) & ~changes["followed"]]
     amounts = won["amount"].dropna()
     return float(amounts.mean()) if len(amounts) else None
+
+
+def feature_columns(found: pd.DataFrame, declarations: Sequence[Declaration]) -> dict[str, np.ndarray]:
+    """The columns of a feature table as a bundle scores them: float64 with NaN, or text and None."""
+    return {d.name: _values(found[d.name], d) for d in declarations}
 
 
 def _matrix(history: History, rows: pd.DataFrame, declarations: Sequence[Declaration]) -> Matrix:
