@@ -1,4 +1,4 @@
-"""Commands of this room: serve, score, explain."""
+"""Commands of this room: serve, score, replay, explain."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import os
 import secrets
 import socket
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -17,7 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from data.clock import now
 from data.errors import UsageError
 from data.home import Home
-from data.times import render_instant
+from data.settings import Settings
+from data.times import DAY, parse_instant, render_instant
+
+if TYPE_CHECKING:
+    from data.company import Company
+    from data.store.ledger import Ledger
 
 app = typer.Typer()
 console = Console(highlight=False)
@@ -149,13 +155,74 @@ def score(
         asked = Asked(when, run, only_open, top)
         told = lambda doing, done, total: progress.update(step, description=doing, completed=done, total=total)  # noqa: E731
         summaries = run_champions(in_force, History.of(snapshot), snapshot.company, asked, file, ledger, told)
+        old = _prune(ledger, started)
     console.print(f"history: snapshot {snapshot.hash}", soft_wrap=True)
     for summary in summaries:
         unscored = f"; {summary.past_target} past the target, {summary.no_consent} without consent: no score"
         console.print(
             f"{summary.target}: {summary.rows:,} leads" + (unscored if summary.past_target + summary.no_consent else "")
         )
+    if left_out := snapshot.manifest["consent"]["leads_left_out"]:
+        console.print(f"{left_out:,} leads left out: no consent for scoring")
     console.print(f"{file.rows:,} rows in {out}")
+    if old:
+        console.print(old)
+
+
+def _prune(ledger: Ledger, started: int) -> str:
+    """Deletes answers that are older than they are to be kept, except in a rehearsal; says so where there were any."""
+    settings = Settings()
+    if settings.now or not settings.ledger_days:
+        return ""
+    gone = ledger.prune(before=started - settings.ledger_days * DAY)
+    if not gone.answers + gone.runs:
+        return ""
+    return f"deleted {gone.answers:,} answers and {gone.runs:,} batch runs older than {settings.ledger_days} days"
+
+
+class From(StrEnum):
+    features = "features"
+    history = "history"
+
+
+@app.command()
+def replay(
+    ctx: typer.Context,
+    from_: Annotated[
+        From,
+        typer.Option(
+            "--from", help="The feature values stored with each answer (bit for bit), or the history (to 1e-9)."
+        ),
+    ] = From.features,
+    target: Annotated[str | None, typer.Option("--target", help="Only answers for this target.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only answers given at or after this time.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only answers given before this time.")] = None,
+    lead: Annotated[str | None, typer.Option(help="Only answers about this lead.")] = None,
+) -> None:
+    """Compute the ledger's answers again and compare; exit 1 where one does not come back."""
+    from data.store.ledger import Ledger
+    from data.store.operational import Store
+    from serving.judges import Judges
+    from serving.replay import replay_features, replay_history, rows_of
+    from serving.show_replay import refuse_unless_same, show_report
+
+    home: Home = ctx.obj
+    with Store.open(home) as store, Ledger.open(home) as ledger, _progress() as progress:
+        company = store.company()
+        span = [None if at is None else _instant(at, company) for at in (since, until)]
+        rows = rows_of(ledger, target=target, since=span[0], until=span[1], lead=lead)
+        step = progress.add_task(f"replaying from {from_.value}", total=None)
+        told = lambda done: progress.update(step, completed=done)  # noqa: E731
+        judges = Judges(store, home)
+        report = (
+            replay_features(rows, judges, told) if from_ == From.features else replay_history(rows, store, judges, told)
+        )
+    show_report(console, report, from_.value)
+    refuse_unless_same(report)
+
+
+def _instant(text: str, company: Company | None) -> int:
+    return parse_instant(text) if company is None or company.time == "row" else company.instant(text)
 
 
 def _language(text: str) -> Literal["ja", "en"]:

@@ -97,6 +97,12 @@ class CompiledScorer:
             total += factor * np.asarray(booster.predict(matrix, raw_score=True, num_threads=threads))
         return np.asarray(total)
 
+    def leaves(self, columns: Sequence[np.ndarray | Sequence[Any]]) -> np.ndarray:
+        """[n, trees]: the leaf of every tree into which each row falls."""
+        matrix = self.encoded(columns)
+        found = [np.asarray(b.predict(matrix, pred_leaf=True, num_threads=1)) for b in self._boosters]
+        return np.hstack([np.zeros((len(matrix), 0)), *(leaf.reshape(len(matrix), -1) for leaf in found)])
+
     def encoded(self, columns: Sequence[np.ndarray | Sequence[Any]]) -> np.ndarray:
         """The matrix [n, k] that the trees see: categories as log-odds, missing numbers as NaN."""
         return self._encoded(columns, len(columns[0]) if columns else 0)[0]
