@@ -142,19 +142,21 @@ def score(
     from serving.population import History, When
     from serving.score_file import ScoreFile
     from serving.scoring_run import Asked, run_champions
+    from serving.withdrawals import Withdrawals
 
     started, words = now(), _language(lang)
     home: Home = ctx.obj
     with Store.open(home) as store, Ledger.open(home) as ledger, ScoreFile(out) as file, _progress() as progress:
         step = progress.add_task("loading models and history", total=None)
         in_force = list(champions(store, home, target or ()).values())
+        heard = Withdrawals(store, history_from_store=history is None)
         snapshot = chosen_history(store, home, history, now=started)
         when = When.asked(as_of, created_from, snapshot.company, started)
         run = Run(f"score-{started}-{secrets.token_hex(4)}", started, words)
         only_open = snapshot.company.time == "row" and as_of is None and created_from is None
         asked = Asked(when, run, only_open, top)
         told = lambda doing, done, total: progress.update(step, description=doing, completed=done, total=total)  # noqa: E731
-        summaries = run_champions(in_force, History.of(snapshot), snapshot.company, asked, file, ledger, told)
+        summaries = run_champions(in_force, History.of(snapshot), snapshot.company, asked, file, ledger, told, heard)
         old = _prune(ledger, started)
     console.print(f"history: snapshot {snapshot.hash}", soft_wrap=True)
     for summary in summaries:

@@ -18,6 +18,7 @@ from serving.answer import InForce
 from serving.batch import Run, score_chunk
 from serving.population import FeatureRows, History, Population, When, population, rows_to_score
 from serving.score_file import Best, ScoreFile
+from serving.withdrawals import Withdrawals
 
 CHUNK = 20_000
 
@@ -51,6 +52,7 @@ def run_champions(
     out: ScoreFile,
     ledger: Ledger,
     progress: Progress,
+    heard: Withdrawals,
 ) -> list[Summary]:
     """Score every target's population; features are computed once for all models that read the same ones."""
     rows = rows_to_score(history.tables, company, asked.when, only_open=asked.only_open)
@@ -62,7 +64,7 @@ def run_champions(
             progress("computing features", 0, None)
             computed[declared] = FeatureRows(history, rows, declared, company)
         people = population(history.tables, rows, force.bundle.target_definition, company)
-        summaries.append(_run_champion(force, computed[declared], people, asked, out, ledger, progress))
+        summaries.append(_run_champion(force, computed[declared], people, asked, out, ledger, progress, heard))
     return summaries
 
 
@@ -74,6 +76,7 @@ def _run_champion(
     out: ScoreFile,
     ledger: Ledger,
     progress: Progress,
+    heard: Withdrawals,
 ) -> Summary:
     if features.count == 0:
         raise DataRefused(
@@ -83,7 +86,7 @@ def _run_champion(
             remedy="choose another --as-of or --created-from",
         )
     counts = {"past_target": 0, "no_consent": 0}
-    answers = _answers(force, features, people, asked, out, counts, progress)
+    answers = _answers(force, features, people, asked, out, counts, progress, heard)
     reader = pa.RecordBatchReader.from_batches(LEDGER_SCHEMA, answers)
     ledger.append_batch(reader, f"{asked.run.run_id}-{force.deployment.deployment_id}", asked.run.scored_at)
     return Summary(force.bundle.target, features.count, **counts)
@@ -97,13 +100,15 @@ def _answers(
     out: ScoreFile,
     counts: dict[str, int],
     progress: Progress,
+    heard: Withdrawals,
 ) -> Iterator[pa.RecordBatch]:
     """Ledger rows chunk by chunk, each chunk's score rows written on the way, so that memory stays flat."""
     best = None if asked.top is None else Best(asked.top)
     done = 0
     progress(f"scoring {force.bundle.target}", 0, features.count)
     for rows in features.chunks(CHUNK):
-        statuses = _statuses(rows, people, asked.run.scored_at)
+        heard.listen()
+        statuses = _statuses(rows, people, heard, asked.run.scored_at)
         chunk = score_chunk(force, rows, statuses, asked.run)
         if best:
             best.add(chunk.scores)
@@ -118,6 +123,9 @@ def _answers(
         out.write(best.rows)
 
 
-def _statuses(rows: pa.Table, people: Population, now: int) -> list[str | None]:
+def _statuses(rows: pa.Table, people: Population, heard: Withdrawals, now: int) -> list[str | None]:
     leads, instants = rows["lead_id"].to_pylist(), rows["as_of"].to_pylist()
-    return [people.status_of(lead, as_of, now) for lead, as_of in zip(leads, instants, strict=True)]
+    return [
+        people.status_of(lead, as_of, now) if heard.allows(lead, as_of=as_of, now=now) else "no_consent"
+        for lead, as_of in zip(leads, instants, strict=True)
+    ]

@@ -211,6 +211,9 @@ def _add_lead(records: dict[tables.Table, list[dict[str, Any]]], number: int, ra
         add(records, tables.CONSENTS, born, person_id=f"P{number}", purpose="scoring", granted=True)
     if number % 20 == 1:
         add(records, tables.CONSENTS, born + 3 * DAY, person_id=f"P{number}", purpose="scoring", granted=False)
+    if number == 21:
+        # Changed her mind again, long after.
+        add(records, tables.CONSENTS, NOW - DAY, person_id=f"P{number}", purpose="scoring", granted=True)
 
 
 ROWS = 40

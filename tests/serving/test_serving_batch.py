@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import typer
-from serving_worlds import COMPANY, NOW, NOW_TEXT, ROW_COMPANY, ROWS, SQL, WON, World, make_row_world
+from serving_worlds import COMPANY, LEADS, NOW, NOW_TEXT, ROW_COMPANY, ROWS, SQL, WON, World, make_row_world, make_world
 
 from data.company import Company
 from data.errors import DataRefused, NotFound, UsageError
@@ -19,12 +20,16 @@ from data.home import Home
 from data.store.history import lead_history
 from data.store.ledger import Ledger
 from data.store.operational import Store
-from data.times import ROW_STEP, parse_instant, render_instant
+from data.store.snapshots import take_snapshot
+from data.tables import CONSENTS
+from data.times import DAY, ROW_STEP, parse_instant, render_instant
+from serving import withdrawals
 from serving.answer import Asked, InForce, answer_lead
 from serving.champion import load_deployment
 from serving.commands import app
 from serving.contract import TargetAnswer
 from serving.population import When
+from serving.withdrawals import ASKED_AGAIN
 
 COLUMNS = [
     *("lead_id", "target", "probability", "score", "grade", "margin", "base", "fit", "behaviour", "expected_value"),
@@ -32,6 +37,8 @@ COLUMNS = [
     *("model_version", "policy_version", "as_of"),
 ]
 FIGURES = ["probability", "score", "margin", "base", "fit", "behaviour", "expected_value"]
+REFUSING = {"L0001", "L0041"}
+"""Withdrew, and did not come back as L0021 did."""
 Score = Callable[..., pd.DataFrame]
 
 
@@ -121,10 +128,8 @@ def test_every_open_lead_is_there_once_a_target_in_the_order_of_creation(score: 
     found = score()
     with Store.open(world.home) as store:
         histories = [lead_history(store, lead_id, as_of=NOW) for lead_id in store.lead_ids()]
-    ended = {h.lead_id for h in histories if h.stages and h.stages[-1].stage == "lost"}
-    expected = [
-        h.lead_id for h in sorted(histories, key=lambda h: (h.occurred_at, h.lead_id)) if h.lead_id not in ended
-    ]
+    out = REFUSING | {h.lead_id for h in histories if h.stages and h.stages[-1].stage == "lost"}
+    expected = [h.lead_id for h in sorted(histories, key=lambda h: (h.occurred_at, h.lead_id)) if h.lead_id not in out]
     for target in ("won", "sql"):
         assert found.loc[found["target"] == target, "lead_id"].tolist() == expected
     assert found["target"].drop_duplicates().tolist() == ["won", "sql"]
@@ -140,7 +145,7 @@ def test_each_lead_gets_what_the_endpoint_would_answer(score: Score, world: Worl
 
 def test_at_creation_each_lead_gets_what_the_endpoint_would_have_answered_then(score: Score, world: World) -> None:
     found = score("--as-of", "creation", "--target", "won")
-    assert len(found) == 60
+    assert len(found) == LEADS - len(REFUSING)
     for row in found[found["margin"].notna()].head(8).itertuples():
         born = parse_instant(row.as_of)
         with Store.open(world.home) as store:
@@ -155,7 +160,7 @@ def test_only_leads_created_from_then_on(score: Score, world: World) -> None:
     with Store.open(world.home) as store:
         histories = [lead_history(store, lead_id, as_of=NOW) for lead_id in store.lead_ids()]
     at = parse_instant(since, "Asia/Tokyo")
-    assert set(found["lead_id"]) == {h.lead_id for h in histories if h.occurred_at >= at}
+    assert set(found["lead_id"]) == {h.lead_id for h in histories if h.occurred_at >= at} - REFUSING
 
 
 def test_leads_past_a_target_and_without_consent_have_no_figures(score: Score, world: World) -> None:
@@ -168,8 +173,53 @@ def test_leads_past_a_target_and_without_consent_have_no_figures(score: Score, w
         again = lead_id in ("L0000", "L0024", "L0048")  # recycled: a new cycle
         assert np.isnan(found.loc[("sql", lead_id), "margin"]) != again
         assert not np.isnan(found.loc[("won", lead_id), "margin"])
-    withdrawn = found.loc["won"].loc["L0001"]
-    assert withdrawn[[*FIGURES, "reason_1"]].isna().all()
+
+
+def test_who_refuses_is_not_in_the_file_and_who_refused_then_has_no_figures(score: Score, world: World) -> None:
+    found = score().set_index(["target", "lead_id"]).loc["won"]
+    assert not REFUSING & set(found.index)
+    assert not np.isnan(found.loc["L0021", "margin"])
+    with Store.open(world.home) as store:
+        born = lead_history(store, "L0021", as_of=NOW).occurred_at
+    then = score("--as-of", render_instant(born + 10 * DAY)).set_index(["target", "lead_id"]).loc["won"]
+    assert then.loc["L0021", [*FIGURES, "reason_1"]].isna().all()
+    assert not REFUSING & set(then.index)
+
+
+def test_history_from_elsewhere_does_not_bring_back_who_has_withdrawn_here(tmp_path: Path) -> None:
+    world = make_world(tmp_path / "home")
+    with Store.open(world.home) as store:
+        before = take_snapshot(store, world.home, now=NOW).path
+        consents = store.read(CONSENTS)
+        said = {"person_id": "P5", "purpose": "scoring", "granted": False, "occurred_at": NOW - DAY}
+        record = {"source": "test", "source_id": "later", "recorded_at": NOW - DAY, **said}
+        full = {name: record.get(name) for name in consents.schema.names}
+        store.append(CONSENTS, pa.Table.from_pylist([full], consents.schema), now=NOW)
+    out = tmp_path / "scores.csv"
+    run(world.home, "score", "--out", out, "--target", "won", "--history", before)
+    found = read(out).set_index("lead_id")
+    assert found.loc["L0005", [*FIGURES, "reason_1"]].isna().all()
+    assert not np.isnan(found.loc["L0006", "margin"])
+
+
+def test_a_long_run_hears_a_withdrawal_within_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = make_world(tmp_path / "home")
+    clock = [0.0]
+    monkeypatch.setattr(withdrawals, "monotonic", lambda: clock[-1])
+    with Store.open(world.home) as store:
+        heard = withdrawals.Withdrawals(store, history_from_store=True)
+        consents = store.read(CONSENTS)
+        record = {"source": "test", "source_id": "now", "person_id": "P5", "purpose": "scoring", "granted": False}
+        full = {name: {**record, "occurred_at": 1, "recorded_at": 1}.get(name) for name in consents.schema.names}
+        store.append(CONSENTS, pa.Table.from_pylist([full], consents.schema), now=NOW)
+        clock.append(ASKED_AGAIN - 1)
+        heard.listen()
+        assert heard.allows("L0005", as_of=NOW, now=NOW)
+        clock.append(ASKED_AGAIN)
+        heard.listen()
+        assert not heard.allows("L0005", as_of=NOW, now=NOW)
+        assert heard.allows("L0006", as_of=NOW, now=NOW)
+    assert ASKED_AGAIN <= 60
 
 
 def test_the_ledger_keeps_the_run(score: Score, world: World) -> None:
@@ -182,7 +232,7 @@ def test_the_ledger_keeps_the_run(score: Score, world: World) -> None:
         of_run = kept[kept["request_id"] == run_id].set_index("lead_id")
         if len(of_run) == len(told):
             np.testing.assert_array_equal(of_run.loc[told.index, "margin"], told["margin"])
-            assert set(of_run["status"]) == {"scored", "past_target", "no_consent"}
+            assert set(of_run["status"]) == {"scored", "past_target"}
             assert (of_run["channel"] == "batch").all()
     assert len(told) in runs.values()
 
