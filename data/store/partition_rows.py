@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -42,26 +43,32 @@ def rows_of_leads(
     partition: Partition, folder: Path, lead_ids: Sequence[str], columns: Sequence[str] | None = None
 ) -> pa.Table:
     """The rows of some leads in one partition, sorted by lead and time; all columns of a snapshot by default."""
-    wanted = sorted(set(lead_ids))
-    path = partition.rows_file(folder)
-    chosen = [
+    wanted, schema = sorted(set(lead_ids)), TOUCHPOINTS.snapshot_schema()
+    names = list(columns or schema.names)
+    with _sound(partition):
+        path = partition.rows_file(folder)
+        chosen = _groups_of(path, wanted)
+        if not chosen:
+            return pa.schema([schema.field(name) for name in names]).empty_table()
+        read = _open(path).read_row_groups(chosen, columns=names, use_threads=False)
+        return read.filter(pc.is_in(read.column("lead_id"), value_set=pa.array(wanted, pa.string())))
+
+
+def _groups_of(path: Path, wanted: Sequence[str]) -> list[int]:
+    """The row groups that can hold one of these leads, which are sorted."""
+    return [
         number
         for number, (least, greatest) in enumerate(_ranges(path, "lead_id"))
         if (place := bisect_left(wanted, least)) < len(wanted) and wanted[place] <= greatest
     ]
-    schema = TOUCHPOINTS.snapshot_schema()
-    names = list(columns or schema.names)
-    if not chosen:
-        return pa.schema([schema.field(name) for name in names]).empty_table()
-    read = _open(path).read_row_groups(chosen, columns=names, use_threads=False)
-    return read.filter(pc.is_in(read.column("lead_id"), value_set=pa.array(wanted, pa.string())))
 
 
 def batches_of(partition: Partition, folder: Path) -> Iterator[pa.RecordBatch]:
     """All rows of a partition, as a snapshot has them."""
     schema = TOUCHPOINTS.snapshot_schema()
-    for batch in _open(partition.rows_file(folder)).iter_batches():
-        yield batch.cast(schema)
+    with _sound(partition):
+        for batch in _open(partition.rows_file(folder)).iter_batches():
+            yield batch.cast(schema)
 
 
 def compared(table: Table, rows: pa.Table, partitions: Sequence[Partition], folder: Path) -> tuple[pa.Array, pa.Array]:
@@ -70,8 +77,9 @@ def compared(table: Table, rows: pa.Table, partitions: Sequence[Partition], fold
     same, other = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
     order = np.argsort(high, kind="stable")
     for partition in partitions:
-        for row, held in _held(partition.keys_file(folder), high, low, order):
-            same[row], other[row] = held == content[row], held != content[row]
+        with _sound(partition):
+            for row, held in _held(partition.keys_file(folder), high, low, order):
+                same[row], other[row] = held == content[row], held != content[row]
     return pa.array(same), pa.array(other)
 
 
@@ -91,6 +99,15 @@ def _held(path: Path, high: np.ndarray, low: np.ndarray, order: np.ndarray) -> I
             row, here = int(order[begin + nth]), slice(int(starts[nth]), int(ends[nth]))
             for place in np.flatnonzero(keys["name_lo"][here] == low[row]):
                 yield row, keys["content"][here][place]
+
+
+@contextmanager
+def _sound(partition: Partition) -> Iterator[None]:
+    """Names the partition whose file cannot be read."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise partition.damaged(str(error).splitlines()[0]) from error
 
 
 def _open(path: Path) -> pq.ParquetFile:

@@ -64,14 +64,18 @@ class Partition:
     def keys_file(self, folder: Path) -> Path:
         return self._there(folder / self.name / KEYS)
 
+    def damaged(self, received: str) -> StoreUnavailable:
+        """The refusal of a file that is not as it was registered."""
+        return StoreUnavailable(
+            f"partition {self.name}",
+            received,
+            expected="the files the store has registered",
+            remedy="restore a backup, or that folder of its partitions",
+        )
+
     def _there(self, path: Path) -> Path:
         if not path.is_file():
-            raise StoreUnavailable(
-                f"partition {self.name}",
-                f"no file {path}",
-                expected="the file the store has registered",
-                remedy="restore the home's folder partitions from a backup",
-            )
+            raise self.damaged(f"no file {path}")
         return path
 
 

@@ -24,6 +24,7 @@ from data.company import Company
 from data.errors import DataRefused, LeadscoreError, NotFound, UsageError
 from data.home import Home
 from data.people.consent import refusing_leads
+from data.store.files import file_refusals
 from data.store.gate import PURPOSE, Gate
 from data.store.operational import Store
 from data.store.parts import time_ranges, write_part
@@ -59,7 +60,7 @@ def open_history(folder: Path, home: Home, *, now: int) -> Snapshot:
     def tables(engine: duckdb.DuckDBPyConnection, unfinished: Path) -> dict[str, Any]:
         return {t.name: _entry(plain, gate, t, engine, unfinished) for t in TABLES if t.in_snapshot}
 
-    with one_at_a_time(home.snapshots):
+    with file_refusals(f"snapshots {home.snapshots}"), one_at_a_time(home.snapshots):
         return write_snapshot(home.snapshots, tables, json.loads(company.to_json()), gate.told(), now=now)
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from sqlalchemy import Connection
 
 from data.store.engine import last_seq
+from data.store.files import file_sha256
 from data.store.gate import GATED, Gate, holds_any, values
 from data.store.partition_rows import rows_of_leads
 from data.store.partitions import Partition, registered
@@ -80,6 +81,8 @@ class Writer:
     def _from_partition(self, partition: Partition) -> Entry:
         """A partition's file under the snapshot's name, or what of it may be used."""
         source = partition.rows_file(self.partitions)
+        if file_sha256(source) != partition.sha256:
+            raise partition.damaged(f"changed bytes in {source}")
         part = {"file": f"{TOUCHPOINTS.name}/partition-{partition.name}.parquet", **_described(partition)}
         if holds_any(source, self.gate.refusing):
             return filtered_part(self.engine, source, part, TOUCHPOINTS, self.folder, values(self.gate.refusing))
