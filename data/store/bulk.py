@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
 from data.store.engine import select_all
-from data.store.files import file_sha256, rename_durably, sync
+from data.store.files import file_refusals, file_sha256, rename_durably, sync
 from data.store.keys import KEYS_SCHEMA, base_sql, content_sql, name_sql
 from data.store.operational import Store
 from data.store.partitions import (
@@ -200,7 +200,7 @@ class Intake:
 def intake(store: Store) -> Iterator[Intake]:
     """This import's turn; sweeps what earlier ones left that were killed."""
     folder = store.partitions
-    with one_at_a_time(folder):
+    with file_refusals(f"partitions {folder}"), one_at_a_time(folder):
         with store.reading() as connection:
             sweep(folder, connection)
         work = folder / f"{UNFINISHED}{os.getpid()}"

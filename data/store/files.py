@@ -64,21 +64,27 @@ def folder_lock(folder: Path, *, alone: bool = False) -> Iterator[bool]:
 
 @contextmanager
 def file_refusals(subject: str) -> Iterator[None]:
-    """Turns a disk that is full, failing or read-only into StoreUnavailable."""
+    """Turns a disk that is full, failing or read-only into StoreUnavailable, whoever was writing."""
     try:
         yield
-    except OSError as error:
-        found = _DISK_REFUSALS.get(error.errno or _errno_in_words(error))
+    except Exception as error:
+        found = _DISK_REFUSALS.get(_errno(error))
         if found is None:
             raise
-        expected, remedy = found
-        raise StoreUnavailable(subject, error.strerror or str(error), expected=expected, remedy=remedy) from error
+        said = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
+        raise StoreUnavailable(subject, said, expected=found[0], remedy=found[1]) from error
 
 
-def _errno_in_words(error: OSError) -> int:
-    # Arrow gives the number in its text alone.
-    found = re.search(r"\[errno (\d+)\]", str(error), re.IGNORECASE)
-    return int(found[1]) if found else 0
+def _errno(error: Exception) -> int:
+    """What the system said; 0 where it was not the system."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    # Arrow gives the number, and DuckDB the words, in its text alone.
+    if isinstance(error, OSError) and (number := re.search(r"\[errno (\d+)\]", str(error), re.IGNORECASE)):
+        return int(number[1])
+    if type(error).__module__.endswith("duckdb"):
+        return next((number for number in _DISK_REFUSALS if os.strerror(number) in str(error)), 0)
+    return 0
 
 
 _FULL = ("room on the disk", "make room and repeat; nothing of this was kept")

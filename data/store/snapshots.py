@@ -29,7 +29,7 @@ from data.company import Company
 from data.errors import DataRefused, NotFound
 from data.home import Home
 from data.store.engine import last_seq, select_all
-from data.store.files import rename_durably, write_json
+from data.store.files import file_refusals, rename_durably, write_json
 from data.store.gate import PURPOSE, RULE, Gate, refusing
 from data.store.manifest import FORMAT, SCHEMA_VERSION, TABLE_SCHEMAS, content_hash, read_manifest
 from data.store.operational import Store, newest_company
@@ -78,9 +78,10 @@ def take_snapshot(store: Store, home: Home, *, now: int) -> Snapshot:
     """A snapshot of everything committed that may be used; the latest one again when nothing has changed since.
 
     Records of leads whose persons refuse are left out (`data.store.gate`).
-    Memory does not grow with the history. Raises NotFound before the first import.
+    Memory does not grow with the history. Raises NotFound before the first import,
+    StoreUnavailable where the disk is full.
     """
-    with one_at_a_time(home.snapshots), store.reading() as connection:
+    with file_refusals(f"snapshots {home.snapshots}"), one_at_a_time(home.snapshots), store.reading() as connection:
         state = _store_state(connection, store.subject)
         latest = _sound_latest(home)
         if latest and latest.state == state:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -166,34 +165,3 @@ def test_a_store_that_must_not_grow_keeps_what_it_has(sqlite_store: Store, rows:
     with sqlite_store.reading() as connection:
         connection.exec_driver_sql("PRAGMA max_page_count = 1000000")
     assert sqlite_store.append(TOUCHPOINTS, many, now=3).accepted == 5000
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """Three megabytes of disk; needs the right to mount, which CI's container has."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("no right to mount a small disk here: the page limit stands for the full disk")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def test_a_full_disk_loses_nothing_that_was_acknowledged(small_disk: Path, rows: Rows) -> None:
-    acknowledged = 0
-    with Store.open(Home.at(small_disk / "home")) as store:
-
-        def fill_the_disk() -> None:
-            nonlocal acknowledged
-            while True:
-                batch = ({"source_id": f"{acknowledged + i}", "detail": "/" * 300} for i in range(200))
-                acknowledged += store.append(TOUCHPOINTS, rows(TOUCHPOINTS, *batch), now=1).accepted
-
-        with pytest.raises(StoreUnavailable, match="nothing of this write was kept"):
-            fill_the_disk()
-        assert len(store.read(TOUCHPOINTS)) == acknowledged > 0
-    with Store.open(Home.at(small_disk / "home")) as store:
-        assert len(store.read(TOUCHPOINTS)) == acknowledged
