@@ -2,6 +2,7 @@
 
 store.db            operational store (unless LEADSCORE_DATABASE_URL names PostgreSQL)
 ledger.db, ledger/  answers given online; batch runs as Parquet
+partitions/<name>/  touchpoints of bulk imports, registered in the store
 snapshots/<hash>/   immutable history for batch work
 bundles/<hash>/     every model that was ever registered
 features/           the company's own feature declarations

@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))
 from data import records, tables  # noqa: E402
 from data.company import Company, CompanyColumn, Target  # noqa: E402
 from data.settings import Settings  # noqa: E402
+from data.store import partitions  # noqa: E402
 from data.store.deployments import Deployment  # noqa: E402
 from data.store.ledger import LedgerRow  # noqa: E402
 from features import declaration  # noqa: E402
@@ -128,6 +129,8 @@ def contracts_page() -> str:
         kinds_section(),
         "## Bundle\n\n" + (inspect.getdoc(bundle) or "") + "\n",
         *[dataclass_section(kind) for kind in (bundle.Scored, bundle.ScoredTable)],
+        "## Partitions\n\n" + (inspect.getdoc(partitions) or "") + "\n",
+        dataclass_section(partitions.Partition),
         "## Policy, deployment, ledger\n",
         *[dataclass_section(kind) for kind in (Policy, Deployment, LedgerRow)],
     ]

@@ -42,17 +42,23 @@ class Partition:
     file: str
     """Path of the rows below `partitions/`; columns and order as in a snapshot."""
     rows: int
+    """How many."""
     row_hash: str
     """Sum of the rows' hashes, as a snapshot's manifest has it: two times 16 hexadecimal digits, joined by "-"."""
     bytes: int
+    """Length of the file."""
     sha256: str
-    """Of the file."""
+    """Of the file's bytes."""
     keys_sha256: str
     """Of the file of keys beside it."""
     first_occurred_at: int
+    """Microseconds UTC of the earliest row."""
     last_occurred_at: int
+    """Of the latest."""
     first_recorded_at: int
+    """Of the row its source knew first."""
     last_recorded_at: int
+    """Of the row its source knew last."""
     seq: int = 0
     """Rises in the order of registration; 0 before it."""
     loaded_at: int = 0
