@@ -48,7 +48,10 @@ def account_part(
 def _members(
     tables: Tables, moments: Table, wanted: Sequence[Declaration], timezone: str
 ) -> tuple[Table, dict[str, Value]]:
-    """One row a (account, as_of, lead of the account then known), and what each feature reads of it."""
+    """One row a (account, as_of, lead of the account then known), and what each feature reads of it.
+
+    A lead has one account at a time: (lead_id, as_of) names a member.
+    """
     leads = tables["leads"]
     leads = leads.select("lead_id", "account_id", "occurred_at", "recorded_at", *span_of(leads))
     members = visible(leads.filter(leads.account_id.notnull()), moments, "account_id").select(*MEMBER)
@@ -57,7 +60,7 @@ def _members(
     joined = members
     for columns in (touches, attributes):
         if columns is not None:
-            joined = joined.left_join(columns, list(MEMBER)).drop(*(f"{key}_right" for key in MEMBER))
+            joined = joined.left_join(columns, list(KEYS)).drop(*(f"{key}_right" for key in KEYS))
     return joined, {d.name: _of_member(d, joined, counts, newest_values) for d in wanted if d.kind != "account_leads"}
 
 
@@ -87,7 +90,7 @@ def _touches(
         where = pairs[flags[selection(d)]]
         where = where if greatest_age is None else where & (pairs.age <= greatest_age)
         aggregates[names[d.name]] = pairs.count(where=where)
-    return pairs.group_by(*MEMBER).aggregate(**aggregates), names
+    return pairs.group_by(*KEYS).aggregate(**aggregates), names
 
 
 def _attributes(
@@ -98,7 +101,7 @@ def _attributes(
         return None, {}
     pairs = holding(values_of(attributes, "lead_id", names.keys()), members, "lead_id")
     found = {column: pairs.text.max(where=pairs.name == attribute) for attribute, column in names.items()}
-    return pairs.group_by(*MEMBER).aggregate(**found), names
+    return pairs.group_by(*KEYS).aggregate(**found), names
 
 
 def _over_members(d: Declaration, value: Value) -> Value:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import ibis
 import pyarrow as pa
+import pyarrow.compute as pc
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
@@ -17,6 +18,8 @@ from data.home import Home
 from features.as_of import ROW_COLUMNS, Tables
 from features.batch import feature_table
 from features.declaration import Declaration
+from features.merged import through_merges
+from features.pieces import Pieces, divided
 
 MEMORY_LIMIT = "3GB"
 
@@ -41,13 +44,39 @@ def feature_values(
 ) -> pa.Table:
     """The feature table of `rows`, computed and ordered by (lead_id, as_of); columns as `feature_table` says.
 
-    The rows are computed once and kept while the features are: the engine
-    would otherwise search for them once a part.
+    Computed piece by piece (features.pieces), so that memory holds the answer
+    and one piece, however long the history is.
     """
+    tables = through_merges(tables)
     with kept(connection, rows.select(*ROW_COLUMNS)) as standing:
-        return connection.to_pyarrow(
-            feature_table(tables, standing, declarations, company).order_by("lead_id", "as_of")
-        )
+        if not int(standing.count().execute()):
+            return connection.to_pyarrow(feature_table(tables, standing, declarations, company))
+        with divided(connection, tables, standing, declarations) as pieces:
+            found = [_piece_values(connection, pieces, n, declarations, company) for n in pieces.numbers()]
+    return _in_order(found)
+
+
+def _piece_values(
+    connection: Backend, pieces: Pieces, number: int, declarations: Sequence[Declaration], company: Company
+) -> pa.Table:
+    rows = pieces.rows(number)
+    values = feature_table(pieces.tables(number), rows, declarations, company).drop("cycle_id", "cycle_start")
+    values = values.rename(number="lead_id", at="as_of")
+    named = rows.select(number="lead_id", lead_id="lead", cycle_id="cycle", cycle_start="cycle_start", as_of="as_of")
+    joined = named.join(values, [("number", "number"), ("as_of", "at")])
+    return connection.to_pyarrow(joined.select(*ROW_COLUMNS, *(d.name for d in declarations)))
+
+
+def _in_order(found: list[pa.Table]) -> pa.Table:
+    """The tables as one by (lead_id, as_of); a column at a time, for the whole may fill half of the memory."""
+    whole = pa.concat_tables(found)
+    found.clear()
+    names, columns = whole.column_names, list(whole.columns)
+    order = pc.sort_indices(whole, sort_keys=[("lead_id", "ascending"), ("as_of", "ascending")])
+    del whole
+    for number, column in enumerate(columns):
+        columns[number] = column.take(order)
+    return pa.table(columns, names=names)
 
 
 @contextmanager
