@@ -38,9 +38,9 @@ from data.store.ledger import LEDGER_SCHEMA, Ledger, LedgerRow
 from data.store.operational import Store
 from data.tables import LEADS, STAGE_CHANGES, TOUCHPOINTS
 
-home, (kills, at_once, longest, seed) = Home.at(sys.argv[1], sys.argv[2]), map(float, sys.argv[3:])
+kills, at_once, longest, *homes = sys.argv[1:]
 
-def write_for_ever(name, acknowledged):
+def write_for_ever(home, name, acknowledged):
     store, ledger = Store.open(home), Ledger.open(home)
     record = {"source": name, "occurred_at": 1, "recorded_at": 1}
     for number in range(1_000_000):
@@ -63,17 +63,17 @@ def write_for_ever(name, acknowledged):
         if number % 4 == 3:
             ledger.prune(before=0)  # sweeps away what killed runs left, under the eyes of those who write
 
-def born(name):
+def born(home, name):
     file = home.path / f"acknowledged-{name}"
     pid = os.fork()
     if pid == 0:
-        write_for_ever(name, os.open(file, os.O_CREAT | os.O_APPEND | os.O_WRONLY))
+        write_for_ever(home, name, os.open(file, os.O_CREAT | os.O_APPEND | os.O_WRONLY))
     return pid, file
 
-chance = Random(seed)
-for number in range(int(kills / at_once)):
+def kill(home, at_once, longest, chance):
     # Half are killed at a moment after birth, half at one after their first acknowledged write.
-    ends = {born(f"w{number}x{i}"): chance.uniform(0, longest) + (0 if i % 2 else 1e6) for i in range(int(at_once))}
+    name = f"{time.monotonic_ns()}x"
+    ends = {born(home, f"{name}{i}"): chance.uniform(0, longest) + (0 if i % 2 else 1e6) for i in range(at_once)}
     start = time.monotonic()
     while ends:
         now = time.monotonic() - start
@@ -87,17 +87,22 @@ for number in range(int(kills / at_once)):
             else:
                 assert os.waitpid(writer, os.WNOHANG) == (0, 0), "the writer ended by itself"
         time.sleep(0.0005)
+
+for number, (path, url) in enumerate(zip(homes[::2], homes[1::2])):
+    home, chance = Home.at(path, url), Random(number)
+    for _ in range(int(kills) // int(at_once)):
+        kill(home, int(at_once), float(longest), chance)
 """
 
 
 def test_kills_at_random_moments_while_others_write(sqlite_home: Home, root: Path) -> None:
-    _kill(sqlite_home, root, kills=20)
+    _kill([sqlite_home], root, kills=20)
     _assert_nothing_lost_and_nothing_half(sqlite_home)
 
 
 def test_kills_of_clients_of_the_server(postgresql_url: str, tmp_path: Path, root: Path) -> None:
     home = Home.at(tmp_path / "home", postgresql_url)
-    _kill(home, root, kills=8)
+    _kill([home], root, kills=8)
     _assert_nothing_lost_and_nothing_half(home)
 
 
@@ -107,18 +112,19 @@ def test_kills_of_clients_of_the_server(postgresql_url: str, tmp_path: Path, roo
 def test_thousands_of_kills(
     engine: str, kills: int, request: pytest.FixtureRequest, tmp_path: Path, root: Path
 ) -> None:
-    started, acknowledged = time.monotonic(), 0
-    for number in range(kills // KILLS_A_HOME):
-        url = request.getfixturevalue("new_database")() if engine == "postgresql" else ""
-        home = Home.at(tmp_path / f"home-{number}", url)
-        _kill(home, root, kills=KILLS_A_HOME, longest=0.1, seed=number)
-        acknowledged += _assert_nothing_lost_and_nothing_half(home)
+    started = time.monotonic()
+    new = request.getfixturevalue("new_database") if engine == "postgresql" else str
+    homes = [Home.at(tmp_path / f"home-{number}", new()) for number in range(kills // KILLS_A_HOME)]
+    _kill(homes, root, kills=KILLS_A_HOME, longest=0.1)
+    acknowledged = sum(_assert_nothing_lost_and_nothing_half(home) for home in homes)
     seconds = time.monotonic() - started
     print(f"\n{engine}: {kills:,} writers killed, {acknowledged:,} acknowledged writes, none lost; {seconds:.0f} s")
 
 
-def _kill(home: Home, root: Path, *, kills: int, longest: float = LONGEST_LIFE, seed: int = 20) -> None:
-    given = [str(home.path), home.database_url, *map(str, (kills, AT_ONCE, longest, seed))]
+def _kill(homes: list[Home], root: Path, *, kills: int, longest: float = LONGEST_LIFE) -> None:
+    """Kills so many writers of each home in turn."""
+    places = [word for home in homes for word in (str(home.path), home.database_url)]
+    given = [str(kills), str(AT_ONCE), str(longest), *places]
     done = subprocess.run(
         [sys.executable, "-c", NURSERY, *given], cwd=root, capture_output=True, text=True, check=False
     )
