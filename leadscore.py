@@ -40,6 +40,8 @@ from training.commands import app as training_commands
 
 VERSION = "0.1.0"
 DONE, REFUSED, MISUSED = 0, 1, 2
+WITHOUT_HOME = ("mapping", "simulate")
+"""Commands that read and write elsewhere: they leave no empty home behind."""
 TELEMETRY_OFF = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "BENTOML_DO_NOT_TRACK": "True"}
 
 console = Console(highlight=False)
@@ -73,7 +75,9 @@ def enter(
     ] = False,
 ) -> None:
     settings = Settings()
-    ctx.obj = Home.at(home or settings.home, settings.database_url)
+    place = Path(home or settings.home)
+    needed = ctx.invoked_subcommand not in WITHOUT_HOME
+    ctx.obj = Home.at(place, settings.database_url) if needed else Home(place.expanduser().absolute())
 
 
 @app.command()

@@ -13,8 +13,8 @@ import pyarrow as pa
 from data.errors import DataRefused
 from data.sources.draft_columns import columns_text, time_line, words_text
 from data.sources.draft_others import other_file
-from data.sources.encodings import guessed_encoding_of
-from data.sources.reading import Source, blocks, is_parquet, sources
+from data.sources.encodings import guessed_encoding_of, refuse_other_files, sample_of
+from data.sources.reading import Source, blocks, first_lines, is_parquet, sources
 from data.sources.roles import ACCOUNT, LOST_WORD, PERSON, WON_WORD, Looked, lead_file, reference
 from data.sources.sections import FileSection
 
@@ -43,6 +43,7 @@ def look_at(path: Path) -> Looked:
     encoding, separator = "utf-8", ","
     if not is_parquet(path):
         encoding = guessed_encoding_of(path)
+        refuse_other_files(path, sample_of(path))
         if not encoding:
             raise DataRefused(path.name, "bytes in no usual encoding", expected="UTF-8 or cp932 text")
         separator = _separator(path, encoding)
@@ -66,7 +67,7 @@ def _sample(source: Source) -> tuple[pa.Table, bool]:
 def _separator(path: Path, encoding: str) -> str:
     """The one that splits the first lines into most fields, the same number in each."""
     with path.open(encoding="utf-8-sig" if encoding == "utf-8" else encoding, newline="") as handle:
-        lines = [line for _, line in zip(range(20), handle, strict=False)]
+        lines = [line for _, line in zip(range(20), first_lines(handle, path), strict=False)]
     widths = {s: [len(row) for row in csv.reader(lines, delimiter=s) if row] for s in SEPARATORS}
     steady = {s: w[0] for s, w in widths.items() if w and len(set(w[:-1] or w)) == 1}
     return max(steady or {",": 1}, key=lambda s: (steady or {",": 1})[s])

@@ -12,9 +12,11 @@ from data.tables import STANDARD_ATTRIBUTES
 
 STANDARD_WORDS = {
     "industry": r"^(industry|業種|業界)$",
-    "channel": r"^(channel|lead_?source|source|チャネル|流入元|リードソース)$",
+    "channel": r"^(channel|(original_?)?(lead_?)?source|lead_?origin|utm_?source|"
+    r"チャネル|流入元|流入経路|リードソース)$",
     "campaign": r"^(campaign_?(name|id)|キャンペーン)$",
-    "employees": r"^(employees|number_?of_?employees|従業員数|社員数)$",
+    "employees": r"^((total_?)?employees|(number|no|num)_?of_?(employees|staff)|employee_?(count|number)|"
+    r"head_?count|staff_?count|従業員数|社員数|従業員規模)$",
     "annual_revenue": r"^(annual_?revenue|年商|売上高)$",
     "prefecture": r"^(prefecture|都道府県)$",
     "country": r"^(country(_?code)?|国)$",
@@ -95,7 +97,7 @@ def _standard(guess: Guess, taken: set[str]) -> str:
     """The standard attribute a column surely is; numbers only where the values are numbers."""
     for name, pattern in STANDARD_WORDS.items():
         fits = (STANDARD_ATTRIBUTES[name][1] == "number") == (guess.look == "number")
-        if fits and name not in taken and re.match(pattern, guess.name, re.I):
+        if fits and name not in taken and re.match(pattern, re.sub(r"[\s.-]+", "_", guess.name.strip()), re.I):
             return name
     return ""
 

@@ -25,6 +25,8 @@ from data.times import ROW_HORIZON, parse_instant
 WORKED = Path(__file__).parent / "mappings"
 """Mappings that ship with the project, as documentation and for its tests."""
 
+DATA_FILES = {".csv", ".tsv", ".txt", ".parquet", ".pq", ".xlsx", ".xls", ".gz", ".zip", ".json", ".jsonl"}
+
 TOML = "valid TOML (a key with other characters than A–Z a–z 0–9 _ - needs quotes)"
 
 Month = Annotated[int, Field(ge=1, le=12)]
@@ -149,6 +151,9 @@ def read_mapping(path: Path | str, data: Path | None = None) -> Mapping:
     Raises UsageError naming each wrong place with what is allowed there.
     """
     place = Path(path)
+    if place.suffix.lower() in DATA_FILES and place.is_file():
+        expected = "a mapping file (TOML), which says what the columns of such files mean"
+        raise UsageError(f"mapping {place}", "a file of data", expected=expected, remedy=_remedy(place))
     try:
         raw = tomllib.loads(place.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -159,10 +164,17 @@ def read_mapping(path: Path | str, data: Path | None = None) -> Mapping:
             remedy="give its path, or write one with: leadscore mapping draft FILE…",
         ) from None
     except UnicodeDecodeError:
-        raise UsageError(f"mapping {place}", "text that is not UTF-8", expected="TOML in UTF-8") from None
+        expected = "a mapping file: TOML in UTF-8"
+        raise UsageError(f"mapping {place}", "no text in UTF-8", expected=expected, remedy=_remedy(place)) from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"mapping {place}", str(error), expected=TOML) from None
+        raise UsageError(f"mapping {place}", str(error), expected=TOML, remedy=_remedy(place)) from None
     return mapping_of(raw, place, data)
+
+
+def _remedy(place: Path) -> str:
+    if place.suffix.lower() == ".toml":
+        return "see docs/mapping.md"
+    return f"write one with: leadscore mapping draft {place}"
 
 
 def mapping_of(raw: dict[str, Any], place: Path, data: Path | None = None) -> Mapping:

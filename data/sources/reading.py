@@ -10,18 +10,20 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from data.errors import DataRefused
 from data.sources.encodings import checked_encoding
+from data.sources.parquet import open_parquet, parquet_batches
 from data.sources.sections import FileSection
 
 BLOCK = 16 << 20
 """Bytes read at once; no single row may be larger."""
-PARQUET_ROWS = 1 << 17
+HEADER = 1 << 20
+"""Characters of a header line, at most."""
 
 
 @dataclass
@@ -50,14 +52,12 @@ class Block:
 def sources(section: FileSection, folder: Path) -> list[Source]:
     """The files behind one section, sorted by name; DataRefused when there is none."""
     pattern = Path(section.path)
-    if pattern.is_absolute():
-        found = [pattern] if pattern.is_file() else []
-    else:
-        found = sorted(p for p in folder.glob(section.path) if p.is_file())
+    named = [pattern] if pattern.is_absolute() else sorted(folder.glob(section.path))
+    found = [path for path in named if path.is_file()]
     if not found:
         raise DataRefused(
             f"file {section.path}",
-            "no such file",
+            "a folder" if any(path.is_dir() for path in named) else "no such file",
             expected=f"a file in {folder}",
             remedy="correct path in the mapping, or name the folder of the files with --data DIR",
         )
@@ -66,7 +66,7 @@ def sources(section: FileSection, folder: Path) -> list[Source]:
 
 def header_of(path: Path, section: FileSection) -> tuple[str, ...]:
     """Column names; refuses files that are empty, or name a column twice or not at all."""
-    header = _parquet(path).schema_arrow.names if is_parquet(path) else _csv_header(path, section)
+    header = open_parquet(path).schema_arrow.names if is_parquet(path) else _csv_header(path, section)
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise DataRefused(
@@ -85,11 +85,23 @@ def _csv_header(path: Path, section: FileSection) -> list[str]:
         raise DataRefused(f"{path.name}", "an empty file", expected="a header line and rows")
     with path.open(encoding=encoding, newline="") as handle:
         try:
-            return next(csv.reader(handle, delimiter=section.separator))
+            return next(csv.reader(first_lines(handle, path), delimiter=section.separator))
         except StopIteration:
             raise DataRefused(f"{path.name}", "no header", expected="a header line and rows") from None
         except (csv.Error, UnicodeDecodeError) as error:
             raise DataRefused(f"{path.name}, header", str(error), expected="a line of column names") from None
+
+
+def first_lines(handle: TextIO, path: Path) -> Iterator[str]:
+    """Lines one by one; DataRefused at one longer than HEADER, before it is read whole."""
+    while line := handle.readline(HEADER):
+        if len(line) >= HEADER and not line.endswith(("\n", "\r")):
+            raise DataRefused(
+                f"{path.name}, first lines",
+                f"a line of more than {HEADER:,} characters",
+                expected="lines that end (is it CSV, and not binary or one endless line?)",
+            )
+        yield line
 
 
 def blocks(source: Source, columns: set[str] | None = None) -> Iterator[Block]:
@@ -97,37 +109,9 @@ def blocks(source: Source, columns: set[str] | None = None) -> Iterator[Block]:
     wanted = [name for name in source.header if columns is None or name in columns]
     if not wanted:
         wanted = list(source.header[:1])
-    return _parquet_blocks(source.path, wanted) if is_parquet(source.path) else _csv_blocks(source, wanted)
-
-
-def _parquet(path: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise DataRefused(f"{path.name}", str(error).splitlines()[0], expected="a Parquet file") from None
-
-
-def _parquet_blocks(path: Path, wanted: list[str]) -> Iterator[Block]:
-    seen = 0
-    for batch in _parquet(path).iter_batches(batch_size=PARQUET_ROWS, columns=wanted):
-        yield Block(
-            pa.Table.from_batches([_decoded(batch)]), pa.array(range(seen + 1, seen + batch.num_rows + 1), pa.int64())
-        )
-        seen += batch.num_rows
-
-
-def _decoded(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Dictionary and large strings as plain text, so that one code path reads all files."""
-    arrays = [_plain(batch.column(i)) for i in range(batch.num_columns)]
-    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
-
-
-def _plain(values: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    if pa.types.is_large_string(values.type) or pa.types.is_string_view(values.type) or pa.types.is_null(values.type):
-        values = values.cast(pa.string())
-    return values
+    if not is_parquet(source.path):
+        return _csv_blocks(source, wanted)
+    return (Block(rows, numbers) for rows, numbers in parquet_batches(source.path, wanted))
 
 
 def _csv_blocks(source: Source, wanted: list[str]) -> Iterator[Block]:
@@ -150,7 +134,8 @@ def _csv_reader(source: Source, wanted: list[str]) -> pacsv.CSVStreamingReader:
 
     source.broken.clear()
     return pacsv.open_csv(
-        source.path,
+        # An open file, not its name: nothing is to be unpacked because of how a file is called.
+        pa.OSFile(str(source.path)),
         read_options=pacsv.ReadOptions(
             use_threads=False, block_size=BLOCK, encoding=_reader_encoding(source.section.encoding)
         ),

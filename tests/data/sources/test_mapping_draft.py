@@ -167,3 +167,25 @@ def test_drafts_of_real_files_load_as_they_are(shared_datasets: Path, files: lis
     assert sound(raw, shared_datasets)
     stage = raw["files"][-1]["stages"][0]["stage"]
     assert stage == ({"value": "won"} if outcome is None else {"column": stage["column"], "words": outcome})
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "standard"),
+    [
+        ("Headcount", [10, 250, 4000], "employees"),
+        ("No. of Employees", [10, 250, 4000], "employees"),
+        ("employee_count", [10, 250, 4000], "employees"),
+        ("従業員数", [10, 250, 4000], "employees"),
+        ("Lead Source", ["web", "fair", "web"], "channel"),
+        ("original_source", ["web", "fair", "web"], "channel"),
+        ("流入経路", ["web", "fair", "web"], "channel"),
+    ],
+)
+def test_columns_under_their_usual_other_names(tmp_path: Path, column: str, values: list, standard: str) -> None:
+    rows = [
+        f"L{n},2026-01-{n % 28 + 1:02d},{values[n % 3] + n if standard == 'employees' else values[n % 3]}"
+        for n in range(60)
+    ]
+    (tmp_path / "leads.csv").write_text("\n".join([f"id,created,{column}", *rows]) + "\n", encoding="utf-8")
+    drafted = draft_mapping([tmp_path / "leads.csv"], tmp_path)
+    assert f'{{ as = "{standard}" }}' in drafted
