@@ -25,6 +25,8 @@ from data.tables import TOUCHPOINTS, Table
 
 ONLINE_COLUMNS = ("lead_id", "kind", "actor", "occurred_at", "recorded_at", "channel", "campaign_id", "detail")
 """What the online side needs of a touchpoint."""
+_REPETITIVE = ("kind", "actor", "channel", "campaign_id", "detail", "source")
+"""Columns whose values are not spelt out for the rows of a group that nobody asked for."""
 OnlineRow = tuple[str, str, str, int, int, str | None, str | None, str | None]
 """ONLINE_COLUMNS of one touchpoint."""
 
@@ -50,8 +52,9 @@ def rows_of_leads(
         chosen = _groups_of(path, wanted)
         if not chosen:
             return pa.schema([schema.field(name) for name in names]).empty_table()
-        read = _open(path).read_row_groups(chosen, columns=names, use_threads=False)
-        return read.filter(pc.is_in(read.column("lead_id"), value_set=pa.array(wanted, pa.string())))
+        read = _open(path, _REPETITIVE).read_row_groups(chosen, columns=names, use_threads=False)
+        found = read.filter(pc.is_in(read.column("lead_id"), value_set=pa.array(wanted, pa.string())))
+        return found.cast(pa.schema([schema.field(name) for name in names]))
 
 
 def _groups_of(path: Path, wanted: Sequence[str]) -> list[int]:
@@ -110,8 +113,8 @@ def _sound(partition: Partition) -> Iterator[None]:
         raise partition.damaged(str(error).splitlines()[0]) from error
 
 
-def _open(path: Path) -> pq.ParquetFile:
-    return pq.ParquetFile(path, metadata=_footer(path))
+def _open(path: Path, as_dictionary: Sequence[str] = ()) -> pq.ParquetFile:
+    return pq.ParquetFile(path, metadata=_footer(path), read_dictionary=list(as_dictionary))
 
 
 # Partitions never change, so that a footer read once holds.

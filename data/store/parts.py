@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import duckdb
 
 _ROW_GROUP = 131_072
-ROWS_ONLINE = 32_768
+ROWS_ONLINE = 16_384
 """Rows of a group in a partition, which the online side reads one lead from."""
 _MEMORY = "1GB"
 _RANGE_COLUMNS = ("occurred_at", "recorded_at")
