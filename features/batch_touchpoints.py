@@ -1,4 +1,4 @@
-"""Features over the lead's own touchpoints: one join, one conditional aggregation."""
+"""Features over the lead's own touchpoints: one join and one conditional aggregation; a second for first and last."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from ibis import _
 from ibis.expr.types import Table, Value
 
 from data.company import Company
+from data.tables import TOUCHPOINT_KINDS
 from data.times import DAY, HOUR
 from features.as_of import Tables
 from features.batch_calendar import with_local_time
 from features.batch_visible import KEYS, visible
 from features.calendars import week
-from features.decay import MILLION, ROUNDING, half_life_hours
+from features.decay import MILLION, ROUNDING, half_life_hours, weights
 from features.declaration import TOUCHPOINT_KINDS_OF_FEATURE, Declaration
 from features.merged import span_of
 from features.selection import Selection, denominator, selection, selections, weeks_of, window
@@ -27,6 +28,17 @@ def _bit_or(bits: int) -> int:  # type: ignore[empty-body]
     """The engine's own; Ibis knows it on DuckDB but not on Spark, which has it too."""
 
 
+@ibis.udf.scalar.builtin(name="bit_count")
+def _bit_count(bits: int) -> int:  # type: ignore[empty-body]
+    """The engine's own; Ibis has no name for it."""
+
+
+KIND_BITS = tuple((kind, 2**number) for number, kind in enumerate(TOUCHPOINT_KINDS))
+LONGEST_DAYS_IN_BITS = 50
+"""Windows whose days, with some room for clocks that were put forward or back, fit into one 64-bit integer."""
+_ROOM = 2
+
+
 class _Metrics:
     """The conditional aggregates asked for, each once however many features share it."""
 
@@ -34,6 +46,8 @@ class _Metrics:
         self.pairs = pairs
         self.flags = flags
         self.aggregates: dict[str, Value] = {}
+        self.touches: dict[str, tuple[str, Callable[[Table, Value], Value]]] = {}
+        """Value column → (column of the instant it is read at, how it is read there)."""
         self._names: dict[tuple[object, ...], str] = {}
 
     def where(self, chosen: Selection, greatest_age: int | None) -> Value:
@@ -61,11 +75,23 @@ def touchpoints_part(
     flags = {chosen: f"s{number}" for number, chosen in enumerate(selections(wanted))}
     touchpoints = flagged(tables["touchpoints"], flags, company.timezone)
     moments = with_local_time(rows.select(*KEYS), "as_of", "as_of_local", company.timezone)
-    moments = moments.select(*KEYS, as_of_week=week(moments.as_of_local))
+    moments = moments.select(*KEYS, as_of_day=moments.as_of_local // DAY, as_of_week=week(moments.as_of_local))
     pairs = visible(touchpoints, moments, "lead_id")
     metrics = _Metrics(pairs.mutate(age=pairs.as_of - pairs.occurred_at), flags)
     values = {d.name: _VALUES[d.kind](d, metrics) for d in wanted}
-    return metrics.pairs.group_by(*KEYS).aggregate(**metrics.aggregates), values
+    columns = metrics.pairs.group_by(*KEYS).aggregate(**metrics.aggregates)
+    if not metrics.touches:
+        return columns, values
+    touched = _touched(touchpoints, columns, metrics)
+    return columns.left_join(touched, list(KEYS)).drop(*(f"{key}_right" for key in KEYS)), values
+
+
+def _touched(touchpoints: Table, edges: Table, metrics: _Metrics) -> Table:
+    """The values at the instants found: of two at one instant the greater (first: the lesser)."""
+    pairs = visible(touchpoints, edges.select(*KEYS, *(edge for edge, _build in metrics.touches.values())), "lead_id")
+    pairs = pairs.filter(ibis.or_(*(pairs.occurred_at == pairs[edge] for edge, _build in metrics.touches.values())))
+    found = {name: build(pairs, pairs[edge]) for name, (edge, build) in metrics.touches.items()}
+    return pairs.group_by(*KEYS).aggregate(**found)
 
 
 def flagged(touchpoints: Table, flags: dict[Selection, str], timezone: str) -> Table:
@@ -84,6 +110,7 @@ def flagged(touchpoints: Table, flags: dict[Selection, str], timezone: str) -> T
         "campaign_id",
         "detail",
         *span_of(touchpoints),
+        kind_bit=touchpoints.kind.cases(*KIND_BITS, else_=0).cast("int64"),
         day=touchpoints.local_at // DAY,
         week=week(touchpoints.local_at),
         **{name: _takes(touchpoints, chosen) for chosen, name in flags.items()},
@@ -106,8 +133,28 @@ def _count(d: Declaration, m: _Metrics) -> Value:
 def _distinct_count(d: Declaration, m: _Metrics) -> Value:
     column = m.pairs[_COLUMN.get(d.of, d.of)]
     where = m.where(selection(d), window(d))
-    name = m.name(("distinct", d.of, selection(d), window(d)), lambda: column.nunique(where=where))
-    return _[name].fill_null(0).cast("float64")
+    key = (d.of, selection(d), window(d))
+    if d.of == "kind":
+        bits = m.name(("kinds", *key), lambda: _bit_or(ibis.ifelse(where, m.pairs.kind_bit, ibis.null("int64"))))
+        others = m.name(("distinct", *key), lambda: column.nunique(where=where & (m.pairs.kind_bit == 0)))
+        return (_ones(bits) + _[others].fill_null(0)).cast("float64")
+    if d.of == "day" and d.window_days and d.window_days <= LONGEST_DAYS_IN_BITS:
+        back = (m.pairs.as_of_day - m.pairs.day + _ROOM).clip(lower=0, upper=d.window_days + 2 * _ROOM)
+        return _ones(m.name(("days", *key), lambda: _bit_or(_bit(back, where)))).cast("float64")
+    return _[m.name(("distinct", *key), lambda: column.nunique(where=where))].fill_null(0).cast("float64")
+
+
+def _ones(bits: str) -> Value:
+    return _bit_count(_[bits].fill_null(0)).cast("int64")
+
+
+def _bit(number: Value, where: Value) -> Value:
+    """The bit `number`, null where it does not count.
+
+    A power and not a shift: a shift of 1 by 40 is 64 bits wide on one engine
+    and 32 on another.
+    """
+    return ibis.ifelse(where, ibis.literal(2.0).pow(number).cast("int64"), ibis.null("int64"))
 
 
 def _days_since_last(d: Declaration, m: _Metrics) -> Value:
@@ -125,8 +172,10 @@ def _decayed_sum(d: Declaration, m: _Metrics) -> Value:
     # Whole numbers only under the division: Spark takes 168.0 for a decimal and rounds to six digits.
     power = ibis.literal(2.0).pow((-(m.pairs.age // HOUR)).cast("float64") / hours)
     millionths = (power * MILLION + ROUNDING).floor().cast("int64")
-    where = m.where(selection(d), window(d))
-    name = m.name(("decay", hours, selection(d), window(d)), lambda: millionths.sum(where=where))
+    # Those too old to weigh anything are left out before their power is taken.
+    where = m.where(selection(d), window(d)) & (m.pairs.age < len(weights(hours)) * HOUR)
+    weighed = ibis.ifelse(where, millionths, ibis.null("int64"))
+    name = m.name(("decay", hours, selection(d), window(d)), lambda: weighed.sum())
     return _[name].cast("int64").fill_null(0) / MILLION
 
 
@@ -144,11 +193,9 @@ def _active_weeks(d: Declaration, m: _Metrics) -> Value:
     weeks = weeks_of(d)
     back = m.pairs.as_of_week - m.pairs.week
     where = m.where(selection(d), None) & back.between(0, weeks)
-    # A power and not a shift: a shift of 1 by 40 is 64 bits wide on one engine and 32 on another. Clipped, for an
-    # engine computes before it filters: a touchpoint ten years old must not overflow the integer.
-    bit = ibis.literal(2.0).pow(back.clip(lower=0, upper=weeks)).cast("int64")
-    own_bit = ibis.ifelse(where, bit, ibis.null("int64"))
-    bits = _[m.name(("weeks", selection(d), weeks), lambda: _bit_or(own_bit))].fill_null(0)
+    # Clipped, for an engine may compute before it filters: a touchpoint ten years old must not overflow the integer.
+    bit = _bit(back.clip(lower=0, upper=weeks), where)
+    bits = _[m.name(("weeks", selection(d), weeks), lambda: _bit_or(bit))].fill_null(0)
     runs = [2**n - 1 for n in range(1, weeks + 1)]
     run = sum((_has(bits, ones) | _has(bits, 2 * ones)).cast("int64") for ones in runs)
     return run.cast("float64")
@@ -159,11 +206,19 @@ def _has(bits: Value, wanted: int) -> Value:
 
 
 def _touch(d: Declaration, m: _Metrics) -> Value:
-    value = m.pairs[_COLUMN.get(d.of, d.of)]
-    where = m.where(selection(d), window(d)) & value.notnull()
-    moment = ibis.struct({"occurred": m.pairs.occurred_at, "recorded": m.pairs.recorded_at, "value": value})
-    build = (lambda: moment.max(where=where)) if d.kind == "last_touch" else (lambda: moment.min(where=where))
-    return _[m.name((d.kind, d.of, selection(d), window(d)), build)]["value"]
+    of, newest = _COLUMN.get(d.of, d.of), d.kind == "last_touch"
+    where = m.where(selection(d), window(d)) & m.pairs[of].notnull()
+    at = m.pairs.occurred_at
+    edge = m.name(
+        (d.kind, d.of, selection(d), window(d)), lambda: at.max(where=where) if newest else at.min(where=where)
+    )
+
+    def read(pairs: Table, instant: Value) -> Value:
+        there = pairs[m.flags[selection(d)]] & (pairs.occurred_at == instant)
+        return pairs[of].max(where=there) if newest else pairs[of].min(where=there)
+
+    m.touches[f"{edge}_value"] = edge, read
+    return _[f"{edge}_value"]
 
 
 _VALUES: dict[str, Callable[[Declaration, _Metrics], Value]] = {

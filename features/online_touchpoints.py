@@ -199,15 +199,15 @@ def _touch(d: Declaration, numbers: Mapping[Selection, int], company: Company) -
     better = max if newest else min
 
     def touch(view: View) -> Value:
-        best: tuple[int, int, str] | None = None
+        best: tuple[int, str] | None = None
         for t in reversed(view.touchpoints) if newest else view.touchpoints:
             if best is not None and t.occurred_at != best[0]:
                 break
             value = read(t)
             if value is not None and _takes(chosen, t, view.as_of, greatest_age):
-                found = (t.occurred_at, t.recorded_at, value)
+                found = (t.occurred_at, value)
                 best = found if best is None else better(best, found)
-        return None if best is None else best[2]
+        return None if best is None else best[1]
 
     return touch
 

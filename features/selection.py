@@ -2,7 +2,7 @@
 
 Ties are broken by content alone, so that no order of storage can show:
 
-  first and last touch   oldest or newest by (occurred_at, recorded_at, value)
+  first and last touch   oldest or newest by (occurred_at, value), the lesser or the greater
   stage                  newest by (occurred_at, recorded_at, funnel rank, stage)
   attribute              newest by (occurred_at, recorded_at, has a value, value)
 

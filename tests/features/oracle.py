@@ -131,11 +131,9 @@ def touch_value(d, history, t, company):
             return float(run)
         case "first_touch" | "last_touch":
             found = sorted(
-                (p.occurred_at, p.recorded_at, part(p, d.of, company))
-                for p in touches
-                if part(p, d.of, company) is not None
+                (p.occurred_at, part(p, d.of, company)) for p in touches if part(p, d.of, company) is not None
             )
-            return (found[0] if d.kind == "first_touch" else found[-1])[2] if found else None
+            return (found[0] if d.kind == "first_touch" else found[-1])[1] if found else None
 
 
 def millionths(hours: int, half_life_hours: float) -> int:
