@@ -172,12 +172,11 @@ def _refuse_newer(archive: Archive) -> None:
 
 
 def _refuse_unless_empty(home: Home) -> None:
-    there = sorted(str(entry.relative_to(home.path)) for entry in home.path.rglob("*") if not entry.is_dir())
-    if there:
-        named = ", ".join(there[:3]) + (", …" if len(there) > 3 else "")
+    files = [entry.relative_to(home.path) for entry in home.path.rglob("*") if not entry.is_dir()]
+    if files:
         raise UsageError(
             f"home {home.path}",
-            f"{len(there)} files ({named})",
+            f"{len(files):,} files in {', '.join(sorted({file.parts[0] for file in files}))}",
             expected="an empty folder",
             remedy="choose another --home",
         )
