@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 from data.home import Home
 from data.store.operational import Store
 from data.tables import Table
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -55,3 +58,26 @@ def rows() -> Callable[..., pa.Table]:
         return pa.Table.from_pylist(whole, schema=table.arrow_schema())
 
     return built
+
+
+# Backups
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
+    """Another empty home, on the same server where it is on one."""
+    url = request.getfixturevalue("new_database")() if request.param == "postgresql" else ""
+    return Home.at(tmp_path / "elsewhere" / "home", url)
+
+
+@pytest.fixture
+def sqlite_backup(sqlite_home: Home, rows: Callable[..., pa.Table], tmp_path: Path) -> Path:
+    from store_backups import backed_up, fill
+
+    fill(sqlite_home, rows)
+    return backed_up(sqlite_home, tmp_path / "b.tar").path
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Home:
+    return Home.at(tmp_path / "empty")
