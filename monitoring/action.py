@@ -1,4 +1,4 @@
-"""Retuning: the threshold chosen anew from capacity on recent leads, written as one deployment row.
+"""Retuning: the threshold chosen anew on recent leads for what the policy aims at, written as one deployment row.
 
 No outcome is needed. The same bundle stays in force with a new policy; the
 row before stays in the store, so that `taken_back` can put its policy in force
@@ -19,6 +19,7 @@ from data.company import Company
 from data.errors import DataRefused, NotFound, UsageError
 from data.home import Home
 from data.store.deployments import Deployment
+from data.store.freezing import Freeze, frozen
 from data.store.operational import Store
 from data.store.snapshots import take_snapshot
 from data.times import WEEK
@@ -28,7 +29,8 @@ from monitoring.operating import PANEL_ROWS, PANEL_SPAN, handovers_by_week, pane
 from monitoring.population import Population, watched
 from monitoring.run import latest_instant
 from monitoring.window import DEFAULT_ROW_WINDOW, Window, window_at
-from training.choosing import DEFAULT_SHARE, Crossings, choose_policy, choose_share
+from training.aims import Aim, priced
+from training.choosing import Crossings, choose_policy, choose_share
 from training.policy import Policy
 
 KIND = "retune"
@@ -44,12 +46,14 @@ class Retuning:
     old: Policy
     new: Policy
     asked: float
-    """The threshold that capacity alone would give, before the cap."""
+    """The threshold that the aim alone would give, before the cap."""
     handovers_old: float | None
     handovers_new: float | None
     """None in row time, which has no weeks."""
     deployment: Deployment | None = None
     """The row written; None after a dry run or where nothing changes."""
+    stopped_by: Freeze | None = None
+    """The freeze that kept a scheduled retune from being applied."""
 
     @property
     def capped(self) -> bool:
@@ -57,7 +61,8 @@ class Retuning:
 
     @property
     def changes(self) -> bool:
-        return self.new.threshold != self.old.threshold or self.new.capacity_per_week != self.old.capacity_per_week
+        terms = ("threshold", "capacity_per_week", "call_cost", "deal_value", "precision")
+        return any(getattr(self.new, term) != getattr(self.old, term) for term in terms)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self) | {"capped": self.capped, "policy_before": self.old.policy_id}
@@ -72,8 +77,13 @@ def retuned(
     apply: bool,
     now: int,
     progress: Progress,
+    aim: Aim | None = None,
+    by_schedule: bool = False,
 ) -> Retuning:
     """Chooses the threshold anew; with `apply` puts it in force at `now` and keeps a row of the run.
+
+    Without `aim` or `capacity` it aims at what the policy in force aims at.
+    While frozen, nothing is applied `by_schedule`.
 
     Raises NotFound (no champion), DataRefused (no recent lead, clock backwards,
     another schema), UsageError.
@@ -90,20 +100,30 @@ def retuned(
         window = window_at(None, as_of=at, trained_as_of=watch.bundle.as_of, company=snapshot.company)
         progress("recent leads, scored")
         anchor = threshold_a_week_ago(store.deployments(watch.bundle.target), store, watch.deployment, now)
-        retuning = _proposed(watch, window, capacity, anchor)
+        wanted = aim or (Aim(capacity=capacity) if capacity is not None else aim_in_force(watch.policy))
+        wanted = priced(wanted, watch.policy.deal_value or watch.policy.mean_amount)
+        retuning = _proposed(watch, window, wanted, anchor)
+        freeze = frozen(store) if by_schedule and apply else None
+        if freeze is not None:
+            return replace(retuning, stopped_by=freeze)
         return _put_in_force(store, watch, retuning, now) if apply and retuning.changes else retuning
 
 
-def _proposed(watch: Watch, window: Window, capacity: float | None, anchor: float) -> Retuning:
+def aim_in_force(policy: Policy) -> Aim:
+    """What the policy was chosen for; in row time a capacity is not kept, and the usual share stands in."""
+    if policy.method == "profit":
+        return Aim(call_cost=policy.call_cost, deal_value=policy.deal_value)
+    return Aim(precision=policy.precision) if policy.method == "precision" else Aim(capacity=policy.capacity_per_week)
+
+
+def _proposed(watch: Watch, window: Window, aim: Aim, anchor: float) -> Retuning:
     population = Population(watch.snapshot, ibis.duckdb.connect(), window, watch.bundle.target_definition)
     if window.row_time:
-        return _by_share(watch, population, window, capacity, anchor)
-    return _by_capacity(watch, population, window, capacity, anchor)
+        return _by_share(watch, population, window, aim, anchor)
+    return _by_weeks(watch, population, window, aim, anchor)
 
 
-def _by_capacity(
-    watch: Watch, population: Population, window: Window, capacity: float | None, anchor: float
-) -> Retuning:
+def _by_weeks(watch: Watch, population: Population, window: Window, aim: Aim, anchor: float) -> Retuning:
     rows, share = population.panel(window.end - PANEL_SPAN, window.end, most=PANEL_ROWS)
     panel = watched(population, {"panel": rows}, watch.bundle)["panel"]
     found = panel_crossings(panel, until=window.end, share=share)
@@ -112,11 +132,12 @@ def _by_capacity(
     chosen = choose_policy(
         found,
         target=watch.bundle.target,
-        capacity=capacity or watch.policy.capacity_per_week or _usual_capacity(found),
+        aim=aim if aim != Aim() else Aim(capacity=_usual_capacity(found)),
         mean_amount=watch.policy.mean_amount,
         as_of=window.end,
         proven=watch.bundle.proven,
     )
+    chosen = _as_unsure(chosen, watch.policy)
     new = _at_threshold(chosen, capped(chosen.threshold, anchor), found)
     return Retuning(
         watch.bundle.target,
@@ -128,21 +149,33 @@ def _by_capacity(
     )
 
 
-def _by_share(watch: Watch, population: Population, window: Window, capacity: float | None, anchor: float) -> Retuning:
+def _by_share(watch: Watch, population: Population, window: Window, aim: Aim, anchor: float) -> Retuning:
     rows = watched(population, {"open": population.rows(window.instants())}, watch.bundle)["open"]
     if rows.empty:
         raise _nothing_recent(window, watch)
     chosen = choose_share(
         rows[PROBABILITY].to_numpy(dtype=float),
         target=watch.bundle.target,
-        share=DEFAULT_SHARE if capacity is None else min(capacity / 100, 1.0),
+        share=None if aim.capacity is None else min(aim.capacity / 100, 1.0),
+        aim=aim,
         mean_amount=watch.policy.mean_amount,
         as_of=window.end,
         proven=watch.bundle.proven,
     )
+    chosen = _as_unsure(chosen, watch.policy)
     threshold = capped(chosen.threshold, anchor)
     new = replace(chosen, threshold=threshold, cut_a=threshold, cut_b=min(chosen.cut_b, threshold))
     return Retuning(watch.bundle.target, watch.policy, new, chosen.threshold, None, None)
+
+
+def _as_unsure(chosen: Policy, old: Policy) -> Policy:
+    """Where probabilities decide, the interval of a policy of the same kind is kept, in odds: it needs outcomes."""
+    if chosen.method not in ("profit", "precision") or chosen.method != old.method:
+        return chosen
+    moved = _odds(chosen.threshold) / _odds(old.threshold)
+    ends = (moved * _odds(end) for end in (old.threshold_low, old.threshold_high))
+    low, high = (odds / (1 + odds) for odds in ends)
+    return replace(chosen, threshold_low=min(low, chosen.threshold), threshold_high=max(high, chosen.threshold))
 
 
 def _nothing_recent(window: Window, watch: Watch) -> DataRefused:
@@ -155,7 +188,7 @@ def _nothing_recent(window: Window, watch: Watch) -> DataRefused:
 
 
 def _usual_capacity(found: Crossings) -> float:
-    from training.pipeline import default_capacity  # loads much, and a policy without a capacity is rare
+    from training.policies import default_capacity  # loads much, and a policy without a capacity is rare
 
     return default_capacity(found.before, found.scale)
 

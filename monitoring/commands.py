@@ -87,36 +87,68 @@ def retune(
         float | None,
         typer.Option(help="Leads a week sales can take (in row time, of each hundred); default as in force."),
     ] = None,
+    call_cost: Annotated[
+        float | None, typer.Option(min=0, help="Threshold from profit: what following up one lead costs.")
+    ] = None,
+    deal_value: Annotated[
+        float | None, typer.Option(min=0, help="With --call-cost: value of a won deal; default as in force.")
+    ] = None,
+    precision: Annotated[
+        float | None, typer.Option(help="Threshold at which this share of the leads handed over has the outcome.")
+    ] = None,
     as_of: AsOf = None,
     target: Target = None,
+    by_schedule: Annotated[
+        bool, typer.Option("--by-schedule", help="As a job runs it: nothing is put in force while frozen.")
+    ] = False,
     apply: Annotated[
         bool, typer.Option("--apply/--dry-run", help="Put the new policy in force, or only show it.")
     ] = True,
     undo: Annotated[bool, typer.Option("--undo", help="Put the policy before the last retune in force again.")] = False,
     lang: Language = Lang.en,
 ) -> None:
-    """Chooses the hand-over threshold anew from capacity on recent leads; needs no outcomes.
+    """Chooses the hand-over threshold anew on recent leads; needs no outcomes.
+
+    Without options it aims at what the policy in force aims at: a capacity,
+    profit, or a precision.
 
     Within a week the threshold's odds move by at most a factor of 2; `--undo`
     takes a retune back.
     """
     from monitoring.action import retuned, taken_back
+    from training.aims import Aim, chosen_aim
 
     home: Home = ctx.obj
     if undo:
         _tell_retune(taken_back(home, target=target, now=now()), lang)
         return
+    asked = chosen_aim(capacity, call_cost, deal_value, precision)
     with _messages.status("retune") as status:
         done = retuned(
             home,
             target=target,
-            capacity=capacity,
+            capacity=None,
+            aim=None if asked == Aim() else asked,
+            by_schedule=by_schedule,
             as_of=_instant(home, as_of),
             apply=apply,
             now=now(),
             progress=lambda step: status.update(f"retune: {step}"),
         )
     _tell_retune(done, lang)
+    if done.deployment is not None:
+        _note_freeze(home)
+
+
+def _note_freeze(home: Home) -> None:
+    """A freeze does not stop people, but they are told."""
+    from data.store.freezing import frozen
+    from data.store.operational import Store
+
+    with Store.open(home) as store:
+        freeze = frozen(store)
+    if freeze is not None:
+        _screen.print(f"note: {freeze.text()}", markup=False, soft_wrap=True)
 
 
 def _instant(home: Home, text: str | None) -> int | None:
@@ -158,6 +190,9 @@ def _retune_end(done: Retuning, *, ja: bool) -> str:
         if ja:
             return f"適用しました(配備{row}、ポリシー{policy})。元に戻す: {undo}"
         return f"in force (deployment {row}, policy {policy}); to take it back: {undo}"
+    if done.stopped_by is not None:
+        text = done.stopped_by.text()
+        return f"凍結中のため何も変更していません({text})" if ja else f"{text}; nothing was changed"
     if not done.changes:
         return "変更はありません" if ja else "nothing to change"
     return "試算のみ。何も変更していません" if ja else "dry run: nothing was changed"

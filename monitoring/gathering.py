@@ -14,6 +14,7 @@ from data.company import Company
 from data.errors import DataRefused, NotFound
 from data.home import Home
 from data.store.deployments import Deployment
+from data.store.freezing import frozen
 from data.store.operational import Store
 from data.store.snapshots import Snapshot, open_snapshot
 from monitoring.evidence import PROBABILITY, Evidence, Matured, OperatingPoint, Shift, VersionChange
@@ -44,6 +45,8 @@ class Watch:
     bundle: Bundle
     policy: Policy
     snapshot: Snapshot
+    frozen: bool = False
+    """Nothing may change by itself now."""
 
 
 def target_name(company: Company, asked: str | None) -> str:
@@ -72,6 +75,7 @@ def open_watch(home: Home, store: Store, snapshot: Snapshot, target: str) -> Wat
         bundle=bundle,
         policy=Policy.from_json(store.policy(deployment.policy_id)),
         snapshot=snapshot,
+        frozen=frozen(store) is not None,
     )
 
 
@@ -133,6 +137,7 @@ def gather(watch: Watch, window: Window, *, page: Path | None, progress: Progres
         operating=_operating(watch, window, frames["panel"], share),
         matured=matured,
         worse_windows=worse,
+        frozen=watch.frozen,
     )
     return evidence, result
 

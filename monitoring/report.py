@@ -42,6 +42,7 @@ def run_id(watch: Watch, window: Window) -> str:
     """The same window, snapshot, bundle and policy are the same run: 16 hexadecimal digits."""
     named = [FORMAT, window.start, window.end, window.step, watch.snapshot.hash, watch.bundle.hash]
     named += [watch.deployment.policy_id, watch.deployment.deployment_id]
+    named += ["frozen"] if watch.frozen else []
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()[:16]
 
 

@@ -1,4 +1,4 @@
-"""Commands that learn and decide: train, models, compare, promote, rollback, tracking."""
+"""Commands that learn and decide: train, models, compare, promote, rollback, freeze, tracking."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from data.clock import now
@@ -43,6 +44,15 @@ def train(
     capacity: Annotated[
         float | None, typer.Option(min=0, help="Hand-overs a week; in row time, of each hundred. Default: one in five.")
     ] = None,
+    call_cost: Annotated[
+        float | None, typer.Option(min=0, help="Threshold from profit: what following up one lead costs.")
+    ] = None,
+    deal_value: Annotated[
+        float | None, typer.Option(min=0, help="With --call-cost: value of a won deal; default their mean amount.")
+    ] = None,
+    precision: Annotated[
+        float | None, typer.Option(help="Threshold at which this share of the leads handed over has the outcome.")
+    ] = None,
     trials: Annotated[int, typer.Option(min=1, help="How many LightGBM settings are tried.")] = 7,
     seed: Annotated[int, typer.Option(min=0, help="The same snapshot and seed give the same bundle.")] = 0,
     keep_prior: Annotated[bool, typer.Option(help="Register the constant rate where nothing beats it.")] = False,
@@ -50,6 +60,7 @@ def train(
 ) -> None:
     """Train on what was known at a time, compare all rungs forward in time, and register the result."""
     from data.store.operational import Store
+    from training.aims import chosen_aim
     from training.fitting import Options
     from training.pipeline import Request
 
@@ -59,7 +70,7 @@ def train(
             target=target,
             horizon=parse_duration(horizon) if horizon else None,
             as_of=_instant(store, as_of) if as_of else None,
-            capacity=capacity,
+            aim=chosen_aim(capacity, call_cost, deal_value, precision),
             options=Options(trials=trials, seed=seed),
             keep_prior=keep_prior,
             history=history,
@@ -74,9 +85,14 @@ def models(ctx: typer.Context, target: TargetOption = None) -> None:
     from training.registry import Registry
     from training.telling import versions_table
 
-    registry = Registry(ctx.obj)
-    targets = [target] if target else registry.targets()
     with Store.open(ctx.obj) as store:
+        if store.company() is None and not any(ctx.obj.bundles.iterdir()):
+            _screen.print(
+                "nothing is imported and no model is registered yet. Next: [bold]leadscore import MAPPING[/bold]"
+            )
+            return
+        registry = Registry(ctx.obj)
+        targets = [target] if target else registry.targets()
         champions = {t: found.bundle_hash for t in targets if (found := store.deployment(t))}
     versions = [v for t in targets for v in registry.versions(t)]
     if not versions:
@@ -110,19 +126,52 @@ def promote(
     target: TargetOption = None,
     force: Annotated[bool, typer.Option(help="Promote although the gate refuses; needs --why.")] = False,
     why: Annotated[str, typer.Option(help="Recorded with the deployment.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the gate and whose grade would change; change nothing.")
+    ] = False,
+    history: HistoryOption = None,
 ) -> None:
-    """Put a version in force, model and policy together."""
+    """Put a version in force, model and policy together, where the gate does not refuse it.
+
+    Shows first what the gate found and which open leads would change grade.
+    """
+    from data.store.freezing import frozen
     from data.store.operational import Store
     from training.promotion import promote as put_in_force
-    from training.registry import Registry
+    from training.promotion import weigh
+    from training.telling_gate import gate_lines, gate_table, regraded_lines
 
     if force and not why:
         raise UsageError("--force", "no --why", expected="the reason, which is recorded")
-    instant, registry = now(), Registry(ctx.obj)
-    with Store.open(ctx.obj) as store:
-        found = registry.version(_target_name(store, target), version)
-        put_in_force(store, ctx.obj, registry, found, by=_user(), why=why or "promoted", now=instant, force=force)
-    _screen.print(f"version {version} for {found.target} is in force ({_GATE})")
+    instant = now()
+    with Store.open(ctx.obj) as store, ThreadPoolExecutor(1) as aside:
+        name = _target_name(store, target)
+        opened = aside.submit(_registry, ctx.obj)
+        with _progress() as say:
+            say("opening the registry")
+            found = opened.result().version(name, version)
+            weighed = weigh(store, ctx.obj, found, now=instant, history=history, say=say)
+        _screen.print(gate_table(weighed.gate))
+        for line in (*gate_lines(weighed.gate), *regraded_lines(weighed.regraded)):
+            _screen.print(line, soft_wrap=True)
+        if dry_run:
+            _screen.print("dry run: nothing was changed")
+            return
+        freeze = frozen(store)
+        if freeze is not None:
+            _screen.print(f"[yellow]note: {escape(freeze.text())}; you act by hand, so it goes on[/yellow]")
+        put_in_force(
+            store,
+            ctx.obj,
+            opened.result(),
+            found,
+            by=_user(),
+            why=why or "promoted",
+            now=instant,
+            force=force,
+            weighed=weighed,
+        )
+    _screen.print(f"version {version} for {found.target} is in force; `leadscore rollback` takes it back")
 
 
 @app.command()
@@ -144,6 +193,32 @@ def rollback(
 
 
 @app.command()
+def freeze(
+    ctx: typer.Context,
+    why: Annotated[str, typer.Option(help="The reason, which is recorded.")] = "",
+    off: Annotated[bool, typer.Option("--off", help="End the freeze.")] = False,
+) -> None:
+    """Stop every change that nobody makes by hand: automatic promotion, retuning by schedule. `--off` ends it."""
+    from data.store.freezing import frozen, set_freeze
+    from data.store.operational import Store
+
+    if not why:
+        raise UsageError("freeze", "no --why", expected="the reason, which is recorded")
+    instant = now()
+    with Store.open(ctx.obj) as store:
+        before = frozen(store)
+        if off and before is None:
+            _screen.print("nothing is frozen; nothing was changed")
+            return
+        set_freeze(store, on=not off, by=_user(), why=why, now=instant)
+    if off:
+        _screen.print("the freeze is over: changes by schedule go on")
+        return
+    _screen.print("frozen: nothing is promoted or retuned by itself until `leadscore freeze --off --why TEXT`")
+    _screen.print("by hand, `promote`, `rollback` and `retune` still work", style="dim")
+
+
+@app.command()
 def tracking(
     ctx: typer.Context,
     port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Default: as mlflow/server.toml says.")] = None,
@@ -154,9 +229,6 @@ def tracking(
     server = configured_server(port)
     _screen.print(f"MLflow at {server.url} (Ctrl-C stops it)")
     run_server(server, ctx.obj)
-
-
-_GATE = "its bundle verified; a comparison with the champion on fresh outcomes is not made yet"
 
 
 def _train_and_tell(store: Store, home: Home, request: Request, instant: int) -> None:
@@ -186,14 +258,23 @@ def _train_and_tell(store: Store, home: Home, request: Request, instant: int) ->
 
 
 def _promote_first(store: Store, home: Home, registry: Registry, trained: Trained, instant: int) -> None:
-    version = trained.version
-    if store.deployment(version.target) is not None:
-        _screen.print(f"the champion stays. Next: [bold]leadscore promote {version.number}[/bold]")
-        return
-    from training.promotion import promote as put_in_force
+    """The first model of a target is put in force by itself; afterwards one line says what is sensible next."""
+    from data.store.freezing import frozen
+    from training.promotion import promote_first
+    from training.telling_gate import next_line
 
-    put_in_force(store, home, registry, version, by=_user(), why="first model of its target", now=instant)
-    _screen.print(f"it is the first model for {version.target}, so it is in force now")
+    version, freeze = trained.version, frozen(store)
+    champion = store.deployment(version.target)
+    if champion is None and freeze is not None:
+        _screen.print(f"[yellow]{escape(freeze.text())}: it is not put in force by itself[/yellow]")
+        _screen.print(f"Next: [bold]leadscore promote {version.number}[/bold]")
+        return
+    if champion is None:
+        made = promote_first(store, home, registry, version, by=_user(), now=instant)
+        _screen.print(f"it is the first model for {version.target}, so it is in force now")
+        if made.deployment.action == "force":
+            _screen.print(f"[yellow]although the gate says: {escape(made.weighed.gate.reasons())}[/yellow]")
+    _screen.print(next_line(version, champion, outcomes=trained.history.outcomes, proven=trained.bundle.proven))
 
 
 def _registry(home: Home) -> Registry:

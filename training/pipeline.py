@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 
 from data.company import Company, Target
 from data.errors import ModelRefused, UsageError
@@ -19,26 +18,28 @@ from data.store.plain import chosen_history
 from features.catalogue import declarations as catalogue
 from features.declaration import Declaration
 from features.firewall import Verdict, refuse_blocked, verdicts
+from training.aims import Aim
 from training.bundle import Bundle
 from training.card import model_card
-from training.choosing import DEFAULT_SHARE, RECENT_WEEKS, choose_policy, choose_share, crossings
+from training.compiled import CompiledScorer
 from training.evaluation import Report, evaluate, flat_metrics
 from training.evidence import NOISE, tells_apart
-from training.fitting import Fitted, Options, fit_scorer, prior_only
+from training.fitting import Fitted, Options, fit_scorer, fit_twin, prior_only
+from training.gate import Judged, agreement_of, references
 from training.golden import golden_rows
 from training.matrix import Matrix, informative
 from training.parts import Scorer
 from training.plots import draw_plots
 from training.points import points_scorer
+from training.policies import chosen_policy
 from training.policy import Policy
 from training.registry import Registry, Version
-from training.rows import History, mean_amount, newest_rows, read_history, recent_panel, training_matrix
+from training.rows import History, read_history, training_matrix
 from training.writing import write_bundle
 
 LEAST_OUTCOMES = 40
 """Below this many lead cycles with the outcome, points are given instead of probabilities."""
 GOLDEN_ROWS = 16
-NEWEST_SHARE = 0.2
 
 Say = Callable[[str], None]
 
@@ -51,8 +52,8 @@ class Request:
     """Microseconds; None: the target's own."""
     as_of: int | None = None
     """None: the present."""
-    capacity: float | None = None
-    """Hand-overs a week (in row time: of each hundred leads)."""
+    aim: Aim = field(default_factory=Aim)
+    """What decides the threshold."""
     options: Options = field(default_factory=Options)
     keep_prior: bool = False
     history: Path | None = None
@@ -113,7 +114,8 @@ def train(
         if not request.keep_prior:
             raise not_enough_signal(history, fitted)
         fitted = replace(fitted, scorer=prior_only(fitted.scorer))
-    facts = _facts(history, matrix, request, fitted, report)
+    say("fitting without the newest slice, for the gate")
+    facts = _facts(history, matrix, request, fitted, report) | _gate_facts(home, history, matrix, fitted, request)
     bundle = _written(home, history, fitted.scorer, fitted.declarations, matrix, facts, proven=True)
     return _registered(store, home, registry, request, history, matrix, bundle, fitted, report, now, say)
 
@@ -161,6 +163,32 @@ def _points(
     return _registered(store, home, registry, request, history, matrix, bundle, None, None, now, say)
 
 
+def _gate_facts(home: Home, history: History, matrix: Matrix, fitted: Fitted, request: Request) -> dict[str, Any]:
+    """Writes the twin's bundle; `gate` says which it is, its slice, and how it did there."""
+    twin = fit_twin(matrix, fitted, request.options)
+    if twin is None:
+        return {}
+    if fitted.scorer.prior_weight == 1.0:
+        twin = replace(twin, scorer=prior_only(twin.scorer))
+    fold, rows = twin.slice.fold, twin.slice.rows.keep_features([d.name for d in fitted.declarations])
+    facts = {"twin_of": {"backtest": fitted.backtest.kind, "options": asdict(request.options)}}
+    bundle = _written(
+        home, history, twin.scorer, fitted.declarations, matrix, facts, proven=True, as_of=int(fold.begins)
+    )
+    gated = bundle.scorer.margins(rows.columns)
+    shipped = CompiledScorer(fitted.scorer, fitted.declarations).margins(rows.columns)
+    judged = Judged(rows.label, rows.weight, rows.group)
+    gate = {
+        "twin": bundle.hash,
+        "begins": int(fold.begins),
+        "ends": int(fold.ends),
+        "slices": len(fitted.slices),
+        "references": [c.to_dict() for c in references(gated, twin.prior, twin.logistic, judged)],
+        "agreement": agreement_of(shipped, gated, rows.weight).to_dict(),
+    }
+    return {"gate": gate}
+
+
 def _written(
     home: Home,
     history: History,
@@ -170,6 +198,7 @@ def _written(
     facts: dict[str, Any],
     *,
     proven: bool,
+    as_of: int | None = None,
 ) -> Bundle:
     rows = matrix.keep_features([d.name for d in declarations])
     spots = np.unique(np.linspace(0, len(rows) - 1, GOLDEN_ROWS).astype(int))
@@ -179,7 +208,7 @@ def _written(
         declarations=declarations,
         company=history.snapshot.company,
         target=history.target,
-        as_of=history.as_of,
+        as_of=history.as_of if as_of is None else as_of,
         snapshot=history.snapshot.hash,
         proven=proven,
         golden=golden_rows(scorer, [rows.row(int(spot)) for spot in spots]),
@@ -203,8 +232,8 @@ def _registered(
     now: int,
     say: Say,
 ) -> Trained:
-    say("choosing the threshold from capacity")
-    policy = _policy(history, bundle, request)
+    say("choosing the threshold")
+    policy = chosen_policy(history, bundle, request.aim, fitted, seed=request.options.seed)
     store.save_policy(policy.policy_id, policy.target, policy.to_json(), now=now)
     say("registering")
     with tempfile.TemporaryDirectory() as folder:
@@ -221,47 +250,6 @@ def _registered(
             files={"plots": plots, "": [card]},
         )
     return Trained(history, matrix, bundle, policy, version, fitted, report)
-
-
-def _policy(history: History, bundle: Bundle, request: Request) -> Policy:
-    amount = mean_amount(history)
-    seed = request.options.seed
-    if history.snapshot.company.time == "row":
-        rows = newest_rows(history, bundle.declarations, share=NEWEST_SHARE)
-        share = DEFAULT_SHARE if request.capacity is None else min(request.capacity / 100, 1.0)
-        return choose_share(
-            chances(bundle, rows),
-            target=bundle.target,
-            share=share,
-            mean_amount=amount,
-            as_of=history.as_of,
-            proven=bundle.proven,
-            seed=seed,
-        )
-    panel, scale = recent_panel(history, bundle.declarations, seed=seed)
-    probability = chances(bundle, panel)
-    found = crossings(panel.cycle, panel.as_of, probability, until=history.until, scale=scale)
-    capacity = default_capacity(found.before, scale) if request.capacity is None else request.capacity
-    return choose_policy(
-        found,
-        target=bundle.target,
-        capacity=capacity,
-        mean_amount=amount,
-        as_of=history.as_of,
-        proven=bundle.proven,
-        seed=seed,
-    )
-
-
-def chances(bundle: Bundle, rows: Matrix) -> np.ndarray:
-    """logistic(margin) of each row; for an unproven bundle the same map, without the claim of a probability."""
-    kept = rows.keep_features([d.name for d in bundle.declarations])
-    return np.asarray(expit(bundle.scorer.margins(kept.columns, threads=2)))
-
-
-def default_capacity(before: np.ndarray, scale: float) -> float:
-    """A fifth of the lead cycles that are new in an average recent week, at least one."""
-    return max(1.0, float(np.ceil(DEFAULT_SHARE * (before < 0).sum() * scale / RECENT_WEEKS)))
 
 
 def _facts(
@@ -291,7 +279,7 @@ def _parameters(history: History, request: Request, fitted: Fitted | None) -> di
         "horizon": history.target.horizon,
         "as_of": history.as_of,
         "snapshot": history.snapshot.hash,
-        "capacity": request.capacity,
+        **{name: value for name, value in asdict(request.aim).items() if value is not None},
         **asdict(request.options),
         **(fitted.choice.described() if fitted else {"rung": "points"}),
     }

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from data.company import Company
 from data.errors import DataRefused, NotFound, UsageError
 from data.home import Home
+from data.store.freezing import frozen, set_freeze
 from data.store.operational import Store
 from data.store.snapshots import take_snapshot
 from data.times import DAY, HOUR, WEEK, parse_instant, render_instant
@@ -26,6 +27,7 @@ from monitoring.report import document, next_command, three_lines
 from monitoring.run import monitored
 from monitoring.window import Window, window_at
 from tests.monitoring.companies import COMPANY, NOW, TRAINED, Fault, World, deploy, history
+from training.aims import Aim
 from training.policy import Policy
 
 
@@ -335,3 +337,32 @@ def test_one_command_takes_a_retune_back(own: World, monkeypatch: pytest.MonkeyP
 def test_what_is_no_retune_is_not_taken_back(steady: World) -> None:
     with pytest.raises(NotFound, match="deployment by promote"):
         taken_back(steady.home, target="won", now=NOW)
+
+
+def test_while_frozen_a_schedule_changes_nothing_and_people_may(own: World) -> None:
+    with Store.open(own.home) as store:
+        set_freeze(store, on=True, by="ops", why="campaign", now=NOW - DAY)
+        assert frozen(store).why == "campaign"  # type: ignore[union-attr]
+    stopped = retune(own, capacity=6, by_schedule=True)
+    assert stopped.changes
+    assert stopped.deployment is None
+    assert stopped.stopped_by.by == "ops"
+    assert not judged(own)["decision"]["automatic"]
+    assert retune(own, capacity=6).deployment is not None
+    with Store.open(own.home) as store:
+        set_freeze(store, on=False, by="ops", why="over", now=NOW)
+        assert frozen(store) is None
+        assert len(store.runs("freeze")) == 2
+    assert judged(own)["decision"]["automatic"]
+    assert retune(own, capacity=4, by_schedule=True).deployment is not None
+
+
+def test_a_retune_keeps_what_the_policy_aims_at(own: World) -> None:
+    worth = retune(own, aim=Aim(call_cost=10, deal_value=100))
+    assert (worth.new.method, worth.asked) == ("profit", 0.1)
+    again = retune(own, now=NOW + DAY)
+    assert (again.new.method, again.new.call_cost, again.new.deal_value) == ("profit", 10, 100)
+    floor = retune(own, aim=Aim(precision=0.2), now=NOW + 2 * DAY)
+    assert floor.new.method == "precision"
+    assert retune(own, now=NOW + 3 * DAY).new.precision == 0.2
+    assert retune(own, capacity=5, now=NOW + 4 * DAY).new.method == "capacity"

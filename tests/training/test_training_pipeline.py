@@ -16,6 +16,7 @@ from data.home import Home
 from data.store.operational import Store
 from data.tables import LEAD_ATTRIBUTES, LEADS, STAGE_CHANGES, TOUCHPOINTS, Table
 from data.times import DAY, HOUR, ROW_OUTCOME_DELAY, ROW_STEP
+from training.aims import Aim
 from training.bundle import Bundle
 from training.commands import app
 from training.fitting import Options
@@ -118,12 +119,13 @@ def request_of(**changes: Any) -> Request:
 
 @pytest.fixture(scope="module")
 def first(store: Store, home: Home, registry: Registry):
-    return train(store, home, lambda: registry, request_of(capacity=5), now=NOW, say=silent)
+    return train(store, home, lambda: registry, request_of(aim=Aim(capacity=5)), now=NOW, say=silent)
 
 
 @pytest.fixture(scope="module")
 def second(store: Store, home: Home, registry: Registry, first):
-    return train(store, home, lambda: registry, request_of(capacity=5, as_of=NOW - 30 * DAY), now=NOW, say=silent)
+    asked = request_of(aim=Aim(capacity=5), as_of=NOW - 30 * DAY)
+    return train(store, home, lambda: registry, asked, now=NOW, say=silent)
 
 
 def test_a_run_registers_bundle_policy_and_figures(first, store: Store, home: Home, registry: Registry) -> None:
@@ -151,7 +153,7 @@ def test_artefacts_hold_the_bundle_card_and_plots_and_no_contact_data(first, hom
 
 
 def test_the_same_snapshot_and_seed_give_the_same_bundle(first, store: Store, home: Home, registry: Registry) -> None:
-    again = train(store, home, lambda: registry, request_of(capacity=9), now=NOW, say=silent)
+    again = train(store, home, lambda: registry, request_of(aim=Aim(capacity=9)), now=NOW, say=silent)
     assert again.bundle.hash == first.bundle.hash
     assert again.policy.threshold < first.policy.threshold
 
