@@ -34,6 +34,7 @@ def sorting_engine(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
     config: dict[str, Any] = {"memory_limit": _MEMORY, "threads": 2, "temp_directory": str(folder / "sorting")}
     with duckdb.connect(config=config) as connection:
+        connection.execute("SET enable_progress_bar = false")  # it would write to standard output
         yield connection
     shutil.rmtree(folder / "sorting", ignore_errors=True)
 
