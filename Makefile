@@ -28,7 +28,7 @@ bench: install
 
 # Slow proofs; minutes, not seconds.
 soak: install
-	@$(BIN)/pytest -q -m soak
+	@$(BIN)/pytest -q -s -m soak
 
 docs: install
 	@$(BIN)/python -m tests.written_docs

@@ -8,6 +8,7 @@ under the same hash.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from sqlalchemy import Connection
 from data.errors import StoreUnavailable
 from data.home import Home
 from data.store.archive import HOME_FOLDERS, ArchiveWriter, Progress, writing_archive
-from data.store.engine import select_all
+from data.store.engine import refusals, select_all
 from data.store.ledger import Ledger
 from data.store.ledger_versions import VERSION
 from data.store.neutral import ledger_schemas, store_schemas, write_table
@@ -32,6 +33,7 @@ from data.store.partitions import FOLDER, registered
 from data.store.schema import HEAD
 from data.times import SECOND
 
+_JOURNALS = ("-wal", "-shm", "-journal")
 _NAMED_BY_ROWS = ("ledger", FOLDER)
 """Folders of which only the files count that a row names."""
 
@@ -124,13 +126,16 @@ def _partition_files(records: Connection, home: Home) -> Iterator[tuple[str, Pat
 def _home_files(home: Home) -> Iterator[tuple[str, Path, str]]:
     """Bundles, declarations, rejected rows, reports, tracking, and settings that lie in the home."""
     folders = (home.path / name for name in HOME_FOLDERS if name not in _NAMED_BY_ROWS)
-    listed = [*home.path.glob("*.toml"), *(file for folder in folders for file in folder.rglob("*"))]
-    for file in sorted(listed):
-        below = file.relative_to(home.path)
-        # A dot begins what is being written; a database's journal is in the copy that `_still` makes.
-        hidden = any(part.startswith(".") for part in below.parts)
-        if file.is_file() and not hidden and not file.name.endswith(("-wal", "-shm", "-journal")):
-            yield f"home/{below.as_posix()}", file, ""
+    for file in sorted([*home.path.glob("*.toml"), *(file for folder in folders for file in _files_below(folder))]):
+        yield f"home/{file.relative_to(home.path).as_posix()}", file, ""
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Not what is being written, which a dot begins, nor a database's journal, which is in the copy `_still` makes."""
+    for place, inner, names in os.walk(folder):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        kept = (name for name in names if not name.startswith(".") and not name.endswith(_JOURNALS))
+        yield from (file for name in kept if (file := Path(place) / name).is_file())
 
 
 def _still(file: Path, work: Path) -> Path:
@@ -139,7 +144,7 @@ def _still(file: Path, work: Path) -> Path:
         return file
     copy = work / "copy.db"
     copy.unlink(missing_ok=True)
-    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
+    with refusals(f"file {file}"), closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
     return copy
 

@@ -35,7 +35,6 @@ from data.store.engine import (
     reading,
     select_all,
     statement,
-    store_subject,
     store_url,
     writing,
 )
@@ -105,11 +104,6 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def subject(self) -> str:
-        """The ledger as messages name it."""
-        return store_subject(self._engine.url).replace("store", "ledger", 1)
 
     def append(self, rows: Sequence[LedgerRow]) -> None:
         """Writes answers in one transaction: give many at once. Returning means committed."""

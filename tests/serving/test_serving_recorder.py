@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from data.home import Home
+from data.store.engine import writing
 from data.store.ledger import Ledger, LedgerRow
 from serving.desk import Desk
 from serving.recorder import Recorder
@@ -31,9 +32,11 @@ def kept(ledger: Ledger) -> list[str]:
     return ids
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger.open(Home.at(tmp_path), wait=0.05)
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    url = request.getfixturevalue("new_database")() if request.param == "postgresql" else ""
+    with Ledger.open(Home.at(tmp_path, url), wait=0.05) as opened:
+        yield opened
 
 
 def test_what_was_taken_is_there_after_closing_in_order_and_once(ledger: Ledger) -> None:
@@ -57,18 +60,16 @@ def test_a_full_queue_is_said_and_takes_nothing(ledger: Ledger) -> None:
     assert kept(ledger) == ["r0", "r1", "r2"]
 
 
-def test_a_locked_ledger_is_waited_for_and_nothing_is_lost(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_locked_ledger_is_waited_for_and_nothing_is_lost(ledger: Ledger) -> None:
     recorder = Recorder(ledger, most_waiting=100, most_together=10)
-    blocker = sqlite3.connect(Home.at(tmp_path).ledger_db, isolation_level=None)
-    blocker.execute("BEGIN IMMEDIATE")
-    recorder.start()
-    for number in range(50):
-        recorder.offer([row(number)])
-    deadline = time.monotonic() + 20
-    while recorder.healthy and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert not recorder.healthy
-    blocker.execute("COMMIT")
+    with writing(ledger._engine):
+        recorder.start()
+        for number in range(50):
+            recorder.offer([row(number)])
+        deadline = time.monotonic() + 20
+        while recorder.healthy and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not recorder.healthy
     recorder.close()
     assert recorder.healthy is False or recorder.waiting == 0
     assert kept(ledger) == [f"r{n}" for n in range(50)]

@@ -200,6 +200,12 @@ def test_what_is_damaged_is_not_backed_up(sqlite_home: Home, sqlite_backup: Path
     assert sorted(f.name for f in tmp_path.iterdir()) == ["b.tar", "home"]
 
 
+def test_a_tracking_database_that_is_damaged_is_said(sqlite_home: Home, tmp_path: Path) -> None:
+    write(sqlite_home.tracking / "mlflow.db", b"this is no database" * 100)
+    with pytest.raises(StoreUnavailable, match=r"mlflow\.db.*not a database"):
+        backed_up(sqlite_home, tmp_path / "b.tar")
+
+
 def test_a_backup_never_overwrites(sqlite_home: Home, sqlite_backup: Path) -> None:
     content = sqlite_backup.read_bytes()
     with pytest.raises(UsageError, match="a new name"):
