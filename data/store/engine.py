@@ -8,6 +8,7 @@ remembers the last one never misses another that was committed behind it.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from data.home import Home
 
 WAIT = 10.0
 """Seconds a write waits for another to finish before it is refused."""
+_PAUSE = 0.005
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Area:
 
 STORE_AREA = Area("leadscore", 0x6C656164)
 LEDGER_AREA = Area("leadscore_ledger", 0x6C656467)
-_SQLITE_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32768", "temp_store=MEMORY")
+_SQLITE_PRAGMAS = ("synchronous=FULL", "cache_size=-32768", "temp_store=MEMORY")
 
 
 def store_url(home: Home) -> URL:
@@ -136,6 +138,7 @@ def _sqlite(url: URL, wait: float) -> Engine:
     def prepare(connection: Any, _record: Any) -> None:
         # Without this the driver begins transactions by guesswork and never for reads.
         connection.isolation_level = None
+        _write_ahead(connection, wait)
         for pragma in _SQLITE_PRAGMAS:
             connection.execute(f"PRAGMA {pragma}").close()
 
@@ -145,6 +148,19 @@ def _sqlite(url: URL, wait: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if serialised else "BEGIN")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection, wait: float) -> None:
+    """WAL from the first on; of several that make the same new file SQLite refuses all but one without waiting."""
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+            return
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE)
 
 
 def _postgresql(url: URL, wait: float, area: Area) -> Engine:

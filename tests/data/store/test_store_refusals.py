@@ -18,6 +18,7 @@ from sqlalchemy import inspect, text
 
 from data.errors import StoreUnavailable
 from data.home import Home
+from data.store import engine as engine_module
 from data.store import versions
 from data.store.engine import writing
 from data.store.ledger import Ledger
@@ -85,6 +86,29 @@ def test_many_may_open_an_empty_home_at_once(home: Home) -> None:
     assert [store.lead_ids() for store in stores] == [[]] * 6
     for store in stores:
         store.close()
+
+
+def test_a_new_file_that_others_make_at_once_is_waited_for(tmp_path: Path) -> None:
+    """SQLite gives up at once, whatever its timeout, about once in a thousand times; here each time at first."""
+
+    class Refusing(sqlite3.Connection):
+        refusals = 3
+
+        def execute(self, *given: str) -> sqlite3.Cursor:  # type: ignore[override]
+            if self.refusals:
+                self.refusals -= 1
+                busy = sqlite3.OperationalError("database is locked")
+                busy.sqlite_errorname = "SQLITE_BUSY"
+                raise busy
+            return super().execute(*given)
+
+    connection = sqlite3.connect(tmp_path / "new.db", factory=Refusing)
+    engine_module._write_ahead(connection, 5.0)
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    Refusing.refusals = 10**6
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        engine_module._write_ahead(sqlite3.connect(tmp_path / "other.db", factory=Refusing), 0.05)
+    connection.close()
 
 
 def test_writers_at_once_lose_nothing(store: Store, rows: Rows) -> None:
