@@ -52,19 +52,33 @@ def feature_values(
         if not int(standing.count().execute()):
             return connection.to_pyarrow(feature_table(tables, standing, declarations, company))
         with divided(connection, tables, standing, declarations) as pieces:
-            found = [_piece_values(connection, pieces, n, declarations, company) for n in pieces.numbers()]
+            found = _by_piece(connection, pieces, declarations, company)
     return _in_order(found)
 
 
-def _piece_values(
-    connection: Backend, pieces: Pieces, number: int, declarations: Sequence[Declaration], company: Company
-) -> pa.Table:
-    rows = pieces.rows(number)
-    values = feature_table(pieces.tables(number), rows, declarations, company).drop("cycle_id", "cycle_start")
+def _by_piece(
+    connection: Backend, pieces: Pieces, declarations: Sequence[Declaration], company: Company
+) -> list[pa.Table]:
+    numbers = pieces.numbers()
+    pieces.show(numbers[0])
+    values = _under_their_names(pieces, declarations, company)
+    connection._run_pre_execute_hooks(values)
+    sql, schema = connection.compile(values), values.schema().to_pyarrow()
+    found = []
+    for number in numbers:
+        pieces.show(number)
+        found.append(connection.con.sql(sql).to_arrow_table().cast(schema))
+    return found
+
+
+def _under_their_names(pieces: Pieces, declarations: Sequence[Declaration], company: Company) -> Table:
+    values = feature_table(pieces.tables, pieces.rows, declarations, company).drop("cycle_id", "cycle_start")
     values = values.rename(number="lead_id", at="as_of")
-    named = rows.select(number="lead_id", lead_id="lead", cycle_id="cycle", cycle_start="cycle_start", as_of="as_of")
-    joined = named.join(values, [("number", "number"), ("as_of", "at")])
-    return connection.to_pyarrow(joined.select(*ROW_COLUMNS, *(d.name for d in declarations)))
+    rows = pieces.rows.select(
+        number="lead_id", lead_id="lead", cycle_id="cycle", cycle_start="cycle_start", as_of="as_of"
+    )
+    joined = rows.join(values, [("number", "number"), ("as_of", "at")])
+    return joined.select(*ROW_COLUMNS, *(d.name for d in declarations))
 
 
 def _in_order(found: list[pa.Table]) -> pa.Table:

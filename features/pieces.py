@@ -38,38 +38,52 @@ _READ_WHERE_ASKED = {"channel": "channel", "campaign": "campaign_id", "detail": 
 
 
 class Pieces:
-    """`rows(n)` and `tables(n)` are those of piece n; numbers stand for ids."""
+    """`rows` and `tables` show one piece at a time, which `show` chooses; numbers stand for ids.
+
+    The same views show every piece, so that a query over them is compiled once.
+    """
 
     def __init__(self, connection: Backend, folder: Path) -> None:
         self._connection = connection
         self._folder = folder
-        self._blank: dict[str, Table] = {}
+        self._prefix = f"piece_{uuid4().hex}"
+        self._blank: dict[str, str] = {}
 
     def add(self, name: str, divided: Table) -> None:
         """Writes `divided`, whose column `piece` says where each row belongs."""
         (self._folder / name).mkdir()
         self._connection._run_pre_execute_hooks(divided)
-        to = str(self._folder / name).replace("'", "''")
         sql = self._connection.compile(divided)
-        self._connection.raw_sql(f"COPY ({sql}) TO '{to}' (FORMAT parquet, PARTITION_BY (piece))")
-        self._blank[name] = divided.drop("piece").limit(0)
+        self._connection.raw_sql(f"COPY ({sql}) TO {self._path(name)} (FORMAT parquet, PARTITION_BY (piece))")
+        self._blank[name] = self._connection.compile(divided.drop("piece").limit(0))
 
     def numbers(self) -> list[int]:
         """The pieces that have rows."""
         return sorted(int(found.name.removeprefix("piece=")) for found in (self._folder / "rows").iterdir())
 
-    def rows(self, number: int) -> Table:
+    def show(self, number: int) -> None:
+        for name, blank in self._blank.items():
+            files = f"{name}/piece={number}"
+            there = (self._folder / files).is_dir()
+            read = f"FROM read_parquet({self._path(files, '*.parquet')}, hive_partitioning = false)"
+            view = f"CREATE OR REPLACE TEMP VIEW {self._prefix}_{name} AS "
+            self._connection.raw_sql(view + (read if there else blank))
+
+    @property
+    def rows(self) -> Table:
         """`ROW_COLUMNS` as numbers, and `lead` and `cycle`, as they are called outside."""
-        return self._table("rows", number)
+        return self._connection.table(f"{self._prefix}_rows")
 
-    def tables(self, number: int) -> Tables:
-        return {name: self._table(name, number) for name in _READ}
+    @property
+    def tables(self) -> Tables:
+        return {name: self._connection.table(f"{self._prefix}_{name}") for name in _READ}
 
-    def _table(self, name: str, number: int) -> Table:
-        files = self._folder / name / f"piece={number}"
-        if not files.is_dir():
-            return self._blank[name]
-        return self._connection.read_parquet(f"{files}/*.parquet", hive_partitioning=False)
+    def close(self) -> None:
+        for name in self._blank:
+            self._connection.raw_sql(f"DROP VIEW IF EXISTS {self._prefix}_{name}")
+
+    def _path(self, *parts: str) -> str:
+        return "'" + str(self._folder.joinpath(*parts)).replace("'", "''") + "'"
 
 
 @contextmanager
@@ -87,6 +101,7 @@ def divided(connection: Backend, tables: Tables, rows: Table, declarations: Sequ
             _divide(pieces, tables, rows, declarations, made_once)
             yield pieces
         finally:
+            pieces.close()
             for name in made:
                 connection.raw_sql(f"DROP TABLE {name}")
 
