@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -64,6 +64,12 @@ def check(
     target: Annotated[str | None, typer.Option(help="Only this target; default: all.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the findings here.")] = None,
     history: HistoryOption = None,
+    items: Annotated[
+        bool,
+        typer.Option(
+            "--items", help="Instead: which collected fields never helped forward in time (収集をやめられる項目)."
+        ),
+    ] = False,
 ) -> None:
     """Examine the history before trusting a model: the data doctor, then the leak firewall."""
     from data.doctor import examine
@@ -74,6 +80,9 @@ def check(
     home: Home = context.obj
     snapshot = _snapshot(home, history)
     at = snapshot.company.instant(as_of) if as_of else now()
+    if items:
+        _check_items(home, snapshot, at, target, json_file)
+        return
     with Store.open(home) as store, _progress("examining history"):
         findings = examine(store, snapshot, home, as_of=at, now=now())
     with _progress("looking for leaks"):
@@ -83,8 +92,7 @@ def check(
     show_verdicts(_screen, verdicts)
     if json_file:
         found = {"findings": [vars(f) for f in findings], "verdicts": [v.to_dict() for v in verdicts]}
-        json_file.write_text(json.dumps(found, ensure_ascii=False, indent=2), encoding="utf-8")
-        _screen.print(f"written to {json_file}")
+        _write_json(json_file, found)
     refused = [f.subject for f in findings if f.level == "refuse"] + [v.subject for v in blocking(verdicts)]
     if refused:
         raise DataRefused(
@@ -93,6 +101,28 @@ def check(
             expected="a history without what the tables above refuse or block",
             remedy="correct the mapping (known = …, allowed_because = …) and import again",
         )
+
+
+def _check_items(home: Home, snapshot: Snapshot, at: int, target: str | None, json_file: Path | None) -> None:
+    from features.items import examine_items
+    from features.report import show_items
+
+    with _progress("taking fields away, one by one") as bar:
+        (task,) = bar.task_ids
+
+        def told(what: str) -> None:
+            bar.update(task, description=f"without {what[:60]}")
+
+        found = examine_items(home, snapshot, as_of=at, target=target, progress=told)
+    _screen.print(f"history: snapshot {snapshot.hash}", soft_wrap=True)
+    show_items(_screen, found)
+    if json_file:
+        _write_json(json_file, found.to_dict())
+
+
+def _write_json(path: Path, found: dict[str, Any]) -> None:
+    path.write_text(json.dumps(found, ensure_ascii=False, indent=2), encoding="utf-8")
+    _screen.print(f"written to {path}")
 
 
 def _snapshot(home: Home, history: Path | None) -> Snapshot:

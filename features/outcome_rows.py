@@ -30,16 +30,21 @@ def labelled_sample(
 ) -> pd.DataFrame:
     """Matured rows that had not reached the target, with `label` (1.0 when they did within the horizon) and features.
 
-    `later` marks those that are not their cycle's first.
-
-    Leads that ended before outcomes were recorded at all are left out.
+    `later` marks those that are not their cycle's first. Leads that ended
+    before outcomes were recorded at all are left out.
     """
-    with kept(connection, training_rows(tables, company, as_of=as_of)) as standing:
-        rows = connection.to_pandas(_matured(standing, tables, target, as_of))
-    rows = _two_a_cycle(rows)
+    rows = sampled_rows(connection, tables, company, target, as_of=as_of)
     asked = ibis.memtable(rows[list(ROW_COLUMNS)])
     values = feature_values(connection, tables, asked, wanted, company).to_pandas()
     return rows.merge(values, on=list(ROW_COLUMNS), validate="one_to_one")
+
+
+def sampled_rows(
+    connection: Backend, tables: Tables, company: Company, target: Target, *, as_of: int, cycles: int = CYCLES
+) -> pd.DataFrame:
+    """The rows of `labelled_sample`, of at most so many cycles, without features; in order of time."""
+    with kept(connection, training_rows(tables, company, as_of=as_of)) as standing:
+        return _two_a_cycle(connection.to_pandas(_matured(standing, tables, target, as_of)), cycles)
 
 
 def _matured(rows: Table, tables: Tables, target: Target, as_of: int) -> Table:
@@ -68,13 +73,13 @@ def first_outcome(reached: Table, target: Target) -> ibis.expr.types.Scalar:
     return (reached.reached.min() - target.horizon).as_scalar()
 
 
-def _two_a_cycle(rows: pd.DataFrame) -> pd.DataFrame:
-    """The creation row and one later row of each of at most CYCLES cycles; which ones is drawn once and for all."""
+def _two_a_cycle(rows: pd.DataFrame, most: int) -> pd.DataFrame:
+    """The creation row and one later row of each of at most so many cycles; which ones is drawn once and for all."""
     rows = rows.sort_values(["cycle_id", "as_of"], ignore_index=True)
     rng = np.random.default_rng(0)
     cycles = rows["cycle_id"].unique()
-    if len(cycles) > CYCLES:
-        rows = rows[rows["cycle_id"].isin(set(rng.choice(cycles, CYCLES, replace=False)))].reset_index(drop=True)
+    if len(cycles) > most:
+        rows = rows[rows["cycle_id"].isin(set(rng.choice(cycles, most, replace=False)))].reset_index(drop=True)
     first = ~rows.duplicated("cycle_id")
     later = rows[~first].sample(frac=1.0, random_state=0).drop_duplicates("cycle_id")
     both = pd.concat([rows[first].assign(later=False), later.assign(later=True)])

@@ -83,3 +83,13 @@ def test_declared_as_known_after_the_outcome_it_is_no_feature(place: Path) -> No
     assert typed(place, "check", "--json", str(place / "check.json")) == 0
     verdicts = json.loads((place / "check.json").read_text(encoding="utf-8"))["verdicts"]
     assert "contract" not in {v["subject"] for v in verdicts}
+
+
+def test_fields_are_taken_away_one_by_one_a_leak_left_out(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    imported(place, "")
+    assert typed(place, "check", "--items", "--json", str(place / "items.json")) == 0
+    found = json.loads((place / "items.json").read_text(encoding="utf-8"))["findings"]
+    assert [(f["item"]["name"], f["word"]) for f in found] == [("size", "keep")]
+    said = capsys.readouterr().out
+    assert "収集をやめられると言える項目はありません" in said
+    assert "役立っている helps" in said

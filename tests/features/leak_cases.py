@@ -150,13 +150,13 @@ def tables_of(seed: int, count: int) -> dict:
     connection.raw_sql("SET threads = 2")
     found: dict = {"connection": connection}
     for name in BY_NAME:
-        connection.con.register(f"{name}_arrow", _arrow(name, rows.get(name)))
+        connection.con.register(f"{name}_arrow", arrow_rows(name, rows.get(name)))
         connection.raw_sql(f"create table {name} as select * from {name}_arrow")
         found[name] = connection.table(name)
     return found
 
 
-def _arrow(name: str, rows: pd.DataFrame | None) -> pa.Table:
+def arrow_rows(name: str, rows: pd.DataFrame | None) -> pa.Table:
     schema = pa.schema([field.with_nullable(True) for field in BY_NAME[name].snapshot_schema()])
     if rows is None:
         return schema.empty_table()
