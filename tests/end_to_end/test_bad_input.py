@@ -268,3 +268,25 @@ def test_drafting_from_what_is_no_table_is_refused_in_words(
     assert run(["--home", str(tmp_path / "home"), "mapping", "draft", str(tmp_path / "leads.csv")]) in (1, 2)
     assert "leads.csv" in capsys.readouterr().err
     assert not (tmp_path / "mapping.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "plan"),
+    [
+        (JAPANESE, "cp932", "東京の株式会社テスト"),
+        (JAPANESE, "shift_jis", "東京の株式会社テスト"),
+        (JAPANESE, "euc_jp", "東京の株式会社テスト"),
+        (JAPANESE, "utf-16", "東京の株式会社テスト"),
+        (JAPANESE, "utf-8", "東京の株式会社テスト"),
+        (LATIN, "latin-1", "café à la crème brûlée"),
+        (LATIN, "cp1252", "café à la crème brûlée"),
+        (JAPANESE.replace("東京の株式会社テスト", "東京"), "cp932", "東京"),
+        (JAPANESE.replace("東京の株式会社テスト", "ﾃｽﾄ ｶﾅ"), "cp932", "ﾃｽﾄ ｶﾅ"),
+    ],
+)
+def test_an_encoding_rightly_declared_is_read(place: Path, content: str, encoding: str, plan: str) -> None:
+    text(content, encoding)(place / "leads.csv")
+    assert imported(place, "leads.csv", encoding) == 0
+    with Store.open(Home.at(place / "home")) as store:
+        told = store.read(BY_NAME["lead_attributes"], lead_ids=["b"])
+    assert told["text"].to_pylist() == [plan]
