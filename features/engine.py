@@ -24,15 +24,22 @@ from features.pieces import Pieces, divided
 MEMORY_LIMIT = "3GB"
 
 
+def local_engine(*, threads: int | None = None) -> Backend:
+    """An Ibis DuckDB backend of this process; it prints nothing, for the engine's own bar would land in a pipe."""
+    connection = ibis.duckdb.connect()
+    connection.raw_sql("SET enable_progress_bar = false")
+    if threads:
+        connection.raw_sql(f"SET threads = {threads:d}")
+    return connection
+
+
 @contextmanager
 def batch_engine(home: Home, *, memory_limit: str = MEMORY_LIMIT, threads: int | None = None) -> Iterator[Backend]:
     """An Ibis DuckDB backend limited to `memory_limit`; what does not fit lies in a folder that goes with it."""
     with tempfile.TemporaryDirectory(prefix="spill-", dir=home.path) as spill:
-        connection = ibis.duckdb.connect()
+        connection = local_engine(threads=threads)
         connection.raw_sql(f"SET memory_limit = '{memory_limit}'")
         connection.raw_sql(f"SET temp_directory = '{spill.replace(chr(39), chr(39) * 2)}'")
-        if threads:
-            connection.raw_sql(f"SET threads = {threads:d}")
         try:
             yield connection
         finally:

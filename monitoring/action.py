@@ -12,7 +12,6 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import ibis
 import numpy as np
 
 from data.company import Company
@@ -23,6 +22,7 @@ from data.store.freezing import Freeze, frozen
 from data.store.operational import Store
 from data.store.snapshots import take_snapshot
 from data.times import WEEK
+from features.engine import local_engine
 from monitoring.evidence import PROBABILITY
 from monitoring.gathering import Progress, Watch, open_watch, target_name
 from monitoring.operating import PANEL_ROWS, PANEL_SPAN, handovers_by_week, panel_crossings
@@ -117,7 +117,7 @@ def aim_in_force(policy: Policy) -> Aim:
 
 
 def _proposed(watch: Watch, window: Window, aim: Aim, anchor: float) -> Retuning:
-    population = Population(watch.snapshot, ibis.duckdb.connect(), window, watch.bundle.target_definition)
+    population = Population(watch.snapshot, local_engine(), window, watch.bundle.target_definition)
     if window.row_time:
         return _by_share(watch, population, window, aim, anchor)
     return _by_weeks(watch, population, window, aim, anchor)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ibis
 import pandas as pd
 
 from data.company import Company
@@ -17,6 +16,7 @@ from data.store.deployments import Deployment
 from data.store.freezing import frozen
 from data.store.operational import Store
 from data.store.snapshots import Snapshot, open_snapshot
+from features.engine import local_engine
 from monitoring.evidence import PROBABILITY, Evidence, Matured, OperatingPoint, Shift, VersionChange
 from monitoring.feeds import feeds_of, freshness_of
 from monitoring.operating import PANEL_ROWS, PANEL_SPAN, operating_point, panel_crossings
@@ -111,7 +111,7 @@ def gather(watch: Watch, window: Window, *, page: Path | None, progress: Progres
 
     Raises DataRefused where the window or the reference is empty.
     """
-    connection = ibis.duckdb.connect()
+    connection = local_engine()
     connection.raw_sql("SET threads = 2")
     progress("rows of the window")
     now = Population(watch.snapshot, connection, window, watch.bundle.target_definition)

@@ -6,14 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import ibis
-
 from data.errors import DataRefused
 from data.home import Home
 from data.store.operational import Store
 from data.store.plain import chosen_history
 from data.store.snapshots import Snapshot
 from data.times import ROW_STEP
+from features.engine import local_engine
 from monitoring.decision import decide
 from monitoring.gathering import Progress, Watch, gather, open_watch, target_name
 from monitoring.report import document, run_id, write_document
@@ -51,7 +50,7 @@ def latest_instant(snapshot: Snapshot, now: int) -> int:
     """`now`; in row time the instant at which all rows are known."""
     if snapshot.company.time != "row":
         return now
-    leads = snapshot.tables(ibis.duckdb.connect())["leads"]
+    leads = snapshot.tables(local_engine())["leads"]
     last = leads.occurred_at.max().execute()
     if last is None:
         raise DataRefused("leads", "none", expected="at least one row", remedy="run `leadscore import MAPPING`")

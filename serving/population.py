@@ -19,6 +19,7 @@ from data.tables import STAGES
 from features.as_of import belongs, creation_rows, open_rows
 from features.batch import feature_table
 from features.declaration import Declaration
+from features.engine import local_engine
 from serving.answer import is_past
 from serving.contract import CREATION
 
@@ -121,5 +122,5 @@ class History:
 
     @staticmethod
     def of(snapshot: Snapshot, threads: int = 2) -> History:
-        connection = ibis.duckdb.connect(threads=threads)
+        connection = local_engine(threads=threads)
         return History(connection, snapshot.tables(connection))

@@ -14,6 +14,7 @@ from scipy.special import expit
 from data.store.snapshots import Snapshot
 from features.as_of import ROW_COLUMNS, creation_rows, open_rows
 from features.batch import feature_table
+from features.engine import local_engine
 from features.merged import followed_changes
 from training.bundle import Bundle
 from training.outcomes import before_target
@@ -67,7 +68,7 @@ def regraded(
     snapshot: Snapshot, champion: tuple[Bundle, Policy], challenger: tuple[Bundle, Policy], *, as_of: int
 ) -> Regraded:
     """The open leads of today under both; where none is open (finished data), the newest ones as created."""
-    connection = ibis.duckdb.connect(threads=2)
+    connection = local_engine(threads=2)
     rows, words, there = _asked(connection, snapshot, challenger[0], as_of)
     lead_ids = rows["lead_id"].to_numpy(dtype=object)
     before, after = (_probabilities(connection, snapshot, rows, bundle) for bundle, _ in (champion, challenger))

@@ -18,6 +18,7 @@ from data.times import WEEK
 from features.as_of import ROW_COLUMNS, training_rows
 from features.batch import feature_table
 from features.declaration import Declaration
+from features.engine import local_engine
 from features.merged import followed_changes
 from training.choosing import LOOKBACK_WEEKS, RECENT_WEEKS
 from training.matrix import Matrix
@@ -58,8 +59,7 @@ class History:
 
 def read_history(snapshot: Snapshot, target: Target, *, as_of: int) -> History:
     """Rows and labels; no features yet. Raises DataRefused where no row has matured."""
-    connection = ibis.duckdb.connect()
-    connection.raw_sql("SET threads = 2")
+    connection = local_engine(threads=2)
     tables = snapshot.tables(connection)
     rows = training_rows(tables, snapshot.company, as_of=as_of).to_pandas()
     rows = marked_creation(rows.sort_values(["cycle_start", "lead_id", "as_of"], ignore_index=True))
