@@ -51,14 +51,14 @@ def with_local_time(table: Table, column: str, name: str, timezone: str) -> Tabl
     if len(changes) == 1:
         return table.mutate(**{name: table[column] + changes[0][1]})
     joined = table.mutate(utc_day=table[column] // DAY).left_join(_offset_days(timezone), "utc_day")
-    offset = ibis.ifelse(joined[column] < joined.change, joined.before, joined.after)
+    offset = ibis.ifelse(joined[column] < joined.clock_change, joined.clock_before, joined.clock_after)
     joined = joined.mutate(**{name: joined[column] + offset})
     return joined.select(*table.columns, name)
 
 
 @cache
 def _offset_days(timezone: str) -> Table:
-    return _constant(offset_days(timezone), ("utc_day", "change", "before", "after"))
+    return _constant(offset_days(timezone), ("utc_day", "clock_change", "clock_before", "clock_after"))
 
 
 @cache

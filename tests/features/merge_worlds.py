@@ -12,7 +12,7 @@ from data.people.merges import Merge
 from data.records import AccountSummary, LeadHistory, Sibling
 from data.tables import MERGES
 from tests.features import oracle
-from tests.features.worlds import World, world
+from tests.features.worlds import Choose, World, world
 
 DAY = oracle.DAY
 Merges = list[tuple[str, Merge]]
@@ -21,18 +21,23 @@ Merges = list[tuple[str, Merge]]
 def drawn_world(rng: random.Random, number: int) -> tuple[World, Merges]:
     """A world and merges of its leads and accounts around its as-of time, some of them taken back, some in rings."""
     w = world(rng.choice, f"m{number}", size=4)
+    return w, merges_in(rng.choice, w, rng.randrange(4))
+
+
+def merges_in(choose: Choose, w: World, count: int) -> Merges:
+    """`count` merges of the world's leads and accounts, and of some that they are taken back."""
     merges: Merges = []
-    for _ in range(rng.randrange(4)):
-        subject = rng.choice(["lead", "lead", "account"])
+    for _ in range(count):
+        subject = choose(["lead", "lead", "account"])
         ids = [h.lead_id for h in w.leads] if subject == "lead" else [f"{w.name}/x", f"{w.name}/y"]
-        occurred = w.as_of + rng.choice([-40 * DAY, -DAY, -1, 0, 1, DAY])
-        recorded = occurred + rng.choice([0, 0, 2 * DAY])
-        merges.append((subject, Merge(rng.choice(ids), rng.choice(ids), False, occurred, recorded)))
-        if rng.random() < 0.3:
+        occurred = w.as_of + choose([-40 * DAY, -DAY, -1, 0, 1, DAY])
+        recorded = occurred + choose([0, 0, 2 * DAY])
+        merges.append((subject, Merge(choose(ids), choose(ids), False, occurred, recorded)))
+        if choose((True, False, False)):
             merges.append(
                 (subject, merges[-1][1]._replace(undone=True, occurred_at=occurred + DAY, recorded_at=recorded + DAY))
             )
-    return w, merges
+    return merges
 
 
 def read_as(merges: Merges, subject: str, one: str | None, t: int) -> str | None:

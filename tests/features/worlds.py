@@ -139,7 +139,16 @@ def with_account(history: LeadHistory, leads, account_of, accounts) -> LeadHisto
 
 
 def tables_of(worlds: Sequence[World], connection: ibis.BaseBackend, shuffle: random.Random | None = None) -> dict:
-    """The worlds' records as snapshot tables of `connection`, in any order."""
+    """The worlds' records as snapshot tables of `connection` (DuckDB), in any order."""
+    tables = {}
+    for name, arrow in arrow_tables(worlds, shuffle).items():
+        connection.con.register(f"{name}_arrow", arrow)
+        connection.raw_sql(f"create table {name} as select * from {name}_arrow")
+        tables[name] = connection.table(name)
+    return tables
+
+
+def arrow_tables(worlds: Sequence[World], shuffle: random.Random | None = None) -> dict[str, pa.Table]:
     rows: dict[str, list[dict]] = {name: [] for name in _TABLES}
     for w in worlds:
         for number, history in enumerate(w.leads):
@@ -154,10 +163,7 @@ def tables_of(worlds: Sequence[World], connection: ibis.BaseBackend, shuffle: ra
             shuffle.shuffle(records)
         schema = BY_NAME[name].snapshot_schema()
         named = [{"source": "test", "source_id": str(n), **record} for n, record in enumerate(records)]
-        arrow = pa.Table.from_pylist(named, schema=pa.schema([field.with_nullable(True) for field in schema]))
-        connection.con.register(f"{name}_arrow", arrow)
-        connection.raw_sql(f"create table {name} as select * from {name}_arrow")
-        tables[name] = connection.table(name)
+        tables[name] = pa.Table.from_pylist(named, schema=pa.schema([field.with_nullable(True) for field in schema]))
     return tables
 
 
