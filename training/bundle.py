@@ -161,7 +161,9 @@ class Bundle:
         return ScoredTable(margin, self.scorer.base, fit, behaviour, probability, contributions)
 
     def check_golden(self) -> None:
-        """Raises ModelRefused where a golden row does not give its margin and contributions again."""
+        """Raises ModelRefused where a golden row does not give its margin and contributions again, or there is none."""
+        if not self.golden:
+            raise _refused(self.path, "no golden rows", "rows with the margins they must give")
         for number, row in enumerate(self.golden):
             scored = self.explain(row["values"])
             expected = np.asarray([row["margin"], *row["contributions"]])
@@ -223,15 +225,23 @@ def _listed_files(path: Path, manifest: bytes) -> dict[str, str]:
 
 
 def _assembled(path: Path, contents: dict[str, bytes]) -> Bundle:
-    documents = {name: json.loads(text) for name, text in contents.items() if name.endswith(".json")}
+    documents = {
+        name: json.loads(text, parse_constant=_finite, parse_float=_finite)
+        for name, text in contents.items()
+        if name.endswith(".json")
+    }
     manifest, schema = documents["manifest.json"], documents["schema.json"]
     declarations = tuple(Declaration.from_dict(raw) for raw in schema["declarations"])
     # Over the stored text, so that a later field of Declaration does not disown old bundles.
     if _hash_of(schema["declarations"]) != manifest["schema_hash"]:
         raise _refused(path, "declarations of another schema hash", manifest["schema_hash"])
+    encodings = documents["encodings.json"]
+    for declaration, encoding in zip(declarations, encodings, strict=True):
+        if declaration.is_category != (encoding["type"] == "category"):
+            raise _refused(path, f"an encoding of {encoding['type']}s for {declaration.name}", "one of its own type")
     texts = {name: text.decode() for name, text in contents.items() if name.startswith("boosters/")}
     scorer = scorer_from_documents(
-        documents["encodings.json"],
+        encodings,
         documents["linear.json"],
         documents["blend.json"],
         documents["calibration.json"],
@@ -246,6 +256,14 @@ def _assembled(path: Path, contents: dict[str, bytes]) -> Bundle:
         golden=tuple(documents["golden.json"]),
         scorer=CompiledScorer(scorer, declarations),
     )
+
+
+def _finite(text: str) -> float:
+    """A number of a bundle's JSON; none that was written there was NaN or beyond all bounds."""
+    value = float(text.replace("Infinity", "inf"))
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text}")
+    return value
 
 
 def _refused(path: Path, received: str, expected: str) -> ModelRefused:

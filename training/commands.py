@@ -223,16 +223,28 @@ def tracking(
     ctx: typer.Context,
     port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Default: as mlflow/server.toml says.")] = None,
 ) -> None:
-    """Start the MLflow server on this home folder's runs and models."""
-    from training.tracking import configured_server, run_server
+    """Start the MLflow server on the runs and models of this home, or of MLFLOW_TRACKING_URI where that is set."""
+    from training.tracking import (
+        configured_server,
+        refuse_busy,
+        run_server,
+        server_command,
+        shown_uri,
+        tracking_uri,
+    )
 
     server = configured_server(port)
-    _screen.print(f"MLflow at {server.url} (Ctrl-C stops it)")
+    server_command(server, ctx.obj)
+    refuse_busy(server)
+    shown = shown_uri(tracking_uri(ctx.obj))
+    _screen.print(f"MLflow at {server.url}, showing {shown} (Ctrl-C stops it)", soft_wrap=True)
     run_server(server, ctx.obj)
 
 
 def _train_and_tell(store: Store, home: Home, request: Request, instant: int) -> None:
     from training import telling
+    from training.card import LANGS
+    from training.pipeline import card_page
     from training.pipeline import train as run_training
 
     with ThreadPoolExecutor(1) as aside, _progress() as say:
@@ -254,6 +266,8 @@ def _train_and_tell(store: Store, home: Home, request: Request, instant: int) ->
         )
     _screen.print(telling.policy_line(trained.policy))
     _screen.print(f"registered as version {trained.version.number} for {trained.version.target}")
+    pages = [card_page(home, trained.bundle, lang) for lang in LANGS]
+    _screen.print(f"model card: {pages[0]} (日本語: {pages[1].name})", soft_wrap=True, markup=False)
     _promote_first(store, home, opened.result(), trained, instant)
 
 

@@ -53,6 +53,11 @@ AVERAGED = 3
 PARSIMONY = 0.01
 """A smaller booster is taken when it keeps all but this share of the best one's gain over the prior."""
 
+GATE_OUTCOMES = 100
+"""Persons or accounts with the outcome that the gate's cohort should have."""
+GATE_SHARE = 0.25
+"""The share of the rows that may be kept from the gated model for it."""
+
 COMPONENTS = (PRIOR, RECENT, "logistic", "recent logistic", "LightGBM", "LightGBM on logistic")
 USUAL = np.array([0.0, 0.05, 0.38, 0.27, 0.15, 0.15])
 """The mixture a blend is pulled towards while the history is short or at odds with itself.
@@ -155,33 +160,52 @@ def fit_scorer(matrix: Matrix, options: Options, *, progress: Progress = lambda 
 
 @dataclass(frozen=True)
 class Twin:
-    """The scorer as it would be had the newest slice never been seen: choice, calibration and fit."""
+    """The scorer as it would be had the newest cycles never been seen: choice, calibration and fit."""
 
     scorer: Scorer
-    slice: Tested
-    """The newest slice, with every candidate's margins from its past."""
+    rows: Matrix
+    """Matured rows of the cycles that started in [begins, ends), which it has not seen."""
+    begins: int
+    ends: int
+    unchosen: bool
+    """Whether the choice among the rungs had not seen these rows either."""
     logistic: np.ndarray
-    """Margins [rows] of the logistic regression refitted on the slice's past."""
+    """Margins [rows] of the logistic regression refitted on the same past."""
     prior: np.ndarray
     """Likewise of the constant rate."""
 
 
 def fit_twin(matrix: Matrix, fitted: Fitted, options: Options) -> Twin | None:
-    """For the gate. `matrix` is what `fit_scorer` was given; None where the backtest is not in the order of time.
-
-    With one slice only, the choice among the rungs has seen it; the fit has not.
-    """
+    """For the gate. `matrix` is what `fit_scorer` was given; None where the backtest is not in the order of time."""
     if fitted.backtest.kind == "random by group":
         return None
     useful = matrix.take(np.lexsort((matrix.as_of, matrix.cycle_start)))
     useful = useful.keep_features([d.name for d in fitted.declarations])
-    earlier, newest = fitted.slices[:-1], fitted.slices[-1]
+    first = _gate_fold(useful, fitted.backtest)
+    earlier, fold = fitted.slices[:first], fitted.backtest.folds[first]
     with threadpool_limits(1):
         settings = SETTINGS[: options.trials] if has_splits(encode(useful, fit_columns(useful))) else ()
         choice = choose(earlier, settings) if earlier else fitted.choice
         calibration = _calibration(fitted.backtest, earlier, choice) if earlier else Calibration()
-        scorer = _final(useful.take(newest.fold.train), choice, calibration, options)
-    return Twin(scorer, newest, newest.margins[choice.logistic.name], newest.margins[PRIOR])
+        past = useful.take(fold.train)
+        scorer = _final(past, choice, calibration, options)
+        known = prepare(sampled(past, MOST_ROWS, seed=options.seed), seed=options.seed)
+        rows = sampled(useful.take(useful.cycle_start >= fold.begins), MOST_ROWS, seed=options.seed)
+        logistic = fit_logistic(known, choice.logistic, directed=options.monotone).margin(known.design.matrix(rows))
+    prior = np.full(len(rows), prior_margins(known.matrix)[PRIOR])
+    return Twin(scorer, rows, fold.begins, fitted.backtest.folds[-1].ends, bool(earlier), logistic, prior)
+
+
+def _gate_fold(matrix: Matrix, backtest: Backtest) -> int:
+    """The latest fold from whose beginning on there are outcomes enough to decide; no more than GATE_SHARE is kept."""
+    starts = matrix.cycle_start
+    allowed = [k for k, f in enumerate(backtest.folds) if np.mean(starts >= f.begins) <= GATE_SHARE]
+    allowed = [k for k in allowed if k] or allowed or [len(backtest.folds) - 1]
+    for k in reversed(allowed):
+        won = (starts >= backtest.folds[k].begins) & (matrix.label == 1.0)
+        if len(np.unique(matrix.group[won])) >= GATE_OUTCOMES:
+            return k
+    return allowed[0]
 
 
 def prior_only(scorer: Scorer) -> Scorer:

@@ -188,5 +188,5 @@ def agreement_of(shipped: np.ndarray, gated: np.ndarray, weight: np.ndarray) -> 
 
 def references(challenger: np.ndarray, prior: np.ndarray, logistic: np.ndarray, rows: Judged) -> Sequence[Comparison]:
     """Against the constant rate and the logistic regression, both refitted on the slice's past."""
-    how = "refitted on the same past"
+    how = "refitted"
     return [compared(name, how, challenger, m, rows) for name, m in (("the prior", prior), ("the logistic", logistic))]

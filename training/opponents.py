@@ -121,11 +121,11 @@ class _StandIn:
 
 def _stand_in(side: Contender, begins: int, matured_at: np.ndarray, judged: Judged) -> _StandIn | None:
     unseen = matured_at > side.bundle.as_of
-    itself = _StandIn(side.bundle, unseen, "itself, on outcomes newer than its training")
+    itself = _StandIn(side.bundle, unseen, "itself, on newer outcomes")
     if unseen.any() and judged.take(unseen).decides:
         return itself
     if side.twin is not None and side.slice_begins is not None and side.slice_begins <= begins:
-        return _StandIn(side.twin, np.ones(len(unseen), dtype=bool), "its twin, which had not seen these leads")
+        return _StandIn(side.twin, np.ones(len(unseen), dtype=bool), "its twin")
     return itself if unseen.any() else None
 
 
@@ -135,5 +135,5 @@ def recorded_gate(bundle: Bundle) -> Gate:
     if raw is None:
         why = "it gives no probability" if not bundle.proven else "no slice was kept from it at training"
         return Gate((), None, (f"not compared with the prior and the logistic: {why}",))
-    notes = () if raw["slices"] > 1 else ("with one slice only, the choice among the rungs had seen it",)
+    notes = () if raw["unchosen"] else ("with so little history, the choice among the rungs had seen the slice",)
     return Gate(tuple(Comparison(**c) for c in raw["references"]), Agreement(**raw["agreement"]), notes)

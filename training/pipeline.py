@@ -18,10 +18,11 @@ from data.store.plain import chosen_history
 from features.catalogue import declarations as catalogue
 from features.declaration import Declaration
 from features.firewall import Verdict, refuse_blocked, verdicts
-from training.aims import Aim
+from training.aims import Aim, priced
 from training.bundle import Bundle
-from training.card import model_card
+from training.card import LANGS, Lang, model_card, when
 from training.compiled import CompiledScorer
+from training.environment import environment
 from training.evaluation import Report, evaluate, flat_metrics
 from training.evidence import NOISE, tells_apart
 from training.fitting import Fitted, Options, fit_scorer, fit_twin, prior_only
@@ -34,7 +35,7 @@ from training.points import points_scorer
 from training.policies import chosen_policy
 from training.policy import Policy
 from training.registry import Registry, Version
-from training.rows import History, read_history, training_matrix
+from training.rows import History, mean_amount, read_history, training_matrix
 from training.writing import write_bundle
 
 LEAST_OUTCOMES = 40
@@ -100,6 +101,7 @@ def train(
     target = chosen_target(snapshot.company, request)
     say("rows and labels")
     history = read_history(snapshot, target, as_of=request.as_of or now)
+    priced(request.aim, mean_amount(history))  # refused now rather than after minutes of fitting
     declarations = catalogue(snapshot.company, home.own_features)
     say("leak firewall")
     refuse_blocked(_blockable(history, declarations))
@@ -170,19 +172,19 @@ def _gate_facts(home: Home, history: History, matrix: Matrix, fitted: Fitted, re
         return {}
     if fitted.scorer.prior_weight == 1.0:
         twin = replace(twin, scorer=prior_only(twin.scorer))
-    fold, rows = twin.slice.fold, twin.slice.rows.keep_features([d.name for d in fitted.declarations])
+    rows = twin.rows
     facts = {"twin_of": {"backtest": fitted.backtest.kind, "options": asdict(request.options)}}
     bundle = _written(
-        home, history, twin.scorer, fitted.declarations, matrix, facts, proven=True, as_of=int(fold.begins)
+        home, history, twin.scorer, fitted.declarations, matrix, facts, proven=True, as_of=int(twin.begins)
     )
     gated = bundle.scorer.margins(rows.columns)
     shipped = CompiledScorer(fitted.scorer, fitted.declarations).margins(rows.columns)
     judged = Judged(rows.label, rows.weight, rows.group)
     gate = {
         "twin": bundle.hash,
-        "begins": int(fold.begins),
-        "ends": int(fold.ends),
-        "slices": len(fitted.slices),
+        "begins": int(twin.begins),
+        "ends": int(twin.ends),
+        "unchosen": twin.unchosen,
         "references": [c.to_dict() for c in references(gated, twin.prior, twin.logistic, judged)],
         "agreement": agreement_of(shipped, gated, rows.weight).to_dict(),
     }
@@ -237,9 +239,10 @@ def _registered(
     store.save_policy(policy.policy_id, policy.target, policy.to_json(), now=now)
     say("registering")
     with tempfile.TemporaryDirectory() as folder:
-        card = Path(folder) / "model_card.md"
-        card.write_text(model_card(history, bundle, policy, fitted, report), encoding="utf-8")
-        plots = draw_plots(Path(folder), report, bundle, matrix, seed=request.options.seed) if report else []
+        place = Path(folder)
+        plots = draw_plots(place, report, bundle, matrix, seed=request.options.seed) if report else []
+        cards = _cards(home, place, history, bundle, policy, fitted, report, plots)
+        (place / "environment.json").write_text(environment(), encoding="utf-8")
         version = registry().register(
             history.target.name,
             now=now,
@@ -247,9 +250,37 @@ def _registered(
             metrics=flat_metrics(report) if report else {"outcomes": float(history.outcomes)},
             tags=_tags(history, bundle, policy),
             folders={"bundle": bundle.path},
-            files={"plots": plots, "": [card]},
+            files={"plots": plots, "": [*cards, place / "environment.json"]},
         )
     return Trained(history, matrix, bundle, policy, version, fitted, report)
+
+
+def _cards(
+    home: Home,
+    folder: Path,
+    history: History,
+    bundle: Bundle,
+    policy: Policy,
+    fitted: Fitted | None,
+    report: Report | None,
+    plots: list[Path],
+) -> list[Path]:
+    """Markdown and HTML in each language, in `folder`; the HTML also under the home's reports, for people."""
+    written = []
+    for lang in LANGS:
+        card = model_card(history, bundle, policy, fitted, report, lang=lang, plots=plots)
+        suffix = "" if lang == "en" else f".{lang}"
+        for ending, text in ((".md", card.markdown()), (".html", card.html())):
+            path = folder / f"model_card{suffix}{ending}"
+            path.write_text(text, encoding="utf-8")
+            written.append(path)
+        card_page(home, bundle, lang).write_text(card.html(), encoding="utf-8")
+    return written
+
+
+def card_page(home: Home, bundle: Bundle, lang: Lang) -> Path:
+    """Where people find a model's card."""
+    return home.reports / f"model-{bundle.target}-{bundle.hash[:12]}.{lang}.html"
 
 
 def _facts(
@@ -281,8 +312,14 @@ def _parameters(history: History, request: Request, fitted: Fitted | None) -> di
         "snapshot": history.snapshot.hash,
         **{name: value for name, value in asdict(request.aim).items() if value is not None},
         **asdict(request.options),
+        **_slices(history, fitted),
         **(fitted.choice.described() if fitted else {"rung": "points"}),
     }
+
+
+def _slices(history: History, fitted: Fitted | None) -> dict[str, str]:
+    folds = fitted.backtest.folds if fitted else ()
+    return {f"slice {k}": f"{when(history, f.begins)} to {when(history, f.ends)}" for k, f in enumerate(folds, 1)}
 
 
 def _tags(history: History, bundle: Bundle, policy: Policy) -> dict[str, str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.errors import NotFound, StoreUnavailable
 from data.home import Home
+from training.tracking import shown_uri, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -43,11 +44,6 @@ class Version:
     @property
     def bundle_hash(self) -> str:
         return self.tags["bundle_hash"]
-
-
-def tracking_uri(home: Home) -> str:
-    """MLFLOW_TRACKING_URI, else the SQLite file in the home folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.tracking / 'mlflow.db'}"
 
 
 def model_name(target: str) -> str:
@@ -142,8 +138,9 @@ class Registry:
         found = self._client.get_experiment_by_name(model_name(target))
         if found is not None:
             return str(found.experiment_id)
-        own = tracking_uri(self._home).startswith("sqlite")
-        place = f"file://{self._home.tracking / 'artifacts'}" if own else None
+        # A server has a place of its own; beside a bare database MLflow would write into the working directory.
+        by_server = tracking_uri(self._home).startswith(("http://", "https://", "databricks"))
+        place = None if by_server else f"file://{self._home.tracking / 'artifacts'}"
         return str(self._client.create_experiment(model_name(target), artifact_location=place))
 
     def _ensure_model(self, target: str) -> None:
@@ -172,7 +169,7 @@ def _client(uri: str) -> MlflowClient:
         client.search_experiments(max_results=1)
     except MlflowException as error:
         raise StoreUnavailable(
-            "MLflow tracking store", str(error).splitlines()[0][:200], expected=f"an answer from {_safe(uri)}"
+            "MLflow tracking store", str(error).splitlines()[0][:200], expected=f"an answer from {shown_uri(uri)}"
         ) from None
     return client
 
@@ -182,9 +179,3 @@ def _quieten() -> None:
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     for name in ("mlflow", "alembic", "mlflow.store.db.utils", "alembic.runtime.migration"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _safe(uri: str) -> str:
-    """Without the password a URI may carry."""
-    head, _, tail = uri.rpartition("@")
-    return f"{head.split('://')[0]}://…@{tail}" if head else uri

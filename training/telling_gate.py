@@ -18,9 +18,8 @@ _COLOURS = {"holds": "green", "no loss shown": "green", "loses": "red", "undecid
 
 def gate_table(gate: Gate) -> Table:
     """One row an opponent; differences are challenger minus opponent, so that positive is worse."""
-    title = "gate: log loss on the newest slice, challenger minus opponent (positive is worse)"
-    table = Table(title=title, title_justify="left")
-    for head in ("opponent", "stood for by", "rows", "outcomes", "difference", "tolerance", "verdict"):
+    table = Table(title="gate: log loss against each opponent, positive is worse", title_justify="left")
+    for head in ("opponent", "scored by", "rows", "outcomes", "difference", "tolerance", "verdict"):
         table.add_column(head, justify="right" if head in ("rows", "outcomes", "difference", "tolerance") else "left")
     for c in gate.comparisons:
         figures = (f"{c.rows:,}", f"{c.outcomes:,}", f"{c.difference:+.4f} ± {c.error:.4f}", f"{c.tolerance:.4f}")

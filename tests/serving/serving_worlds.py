@@ -22,6 +22,7 @@ from data.store.operational import Store
 from data.times import DAY, HOUR, MICROSECOND, ROW_HORIZON, ROW_OUTCOME_DELAY, ROW_STEP, parse_instant
 from features.catalogue import declarations
 from features.declaration import Declaration
+from training.golden import golden_rows
 from training.parts import (
     BoosterPart,
     Calibration,
@@ -89,15 +90,17 @@ def make_policy(target: str, threshold: float = 0.2) -> Policy:
 def make_bundle(bundles: Path, target: Target, seed: int, *, proven: bool = True, company: Company = COMPANY) -> Path:
     """A bundle over a part of the default catalogue: a linear part and small trees fitted to noise."""
     declared = some_declarations(company)
+    scorer = make_scorer(declared, seed)
     return write_bundle(
         bundles,
-        make_scorer(declared, seed),
+        scorer,
         declarations=declared,
         company=company,
         target=target,
         as_of=NOW,
         snapshot="none",
         proven=proven,
+        golden=golden_rows(scorer, [[None for _ in declared]]),
     )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +12,7 @@ import numpy as np
 import pytest
 
 from data.errors import DataRefused, ModelRefused, NotFound
-from tests.training.worlds import QUICK, Model, bundle_of, columns_of, values_of
+from tests.training.worlds import QUICK, Model, bundle_of, columns_of, copied, files_of, resealed, values_of
 from training.bundle import Bundle, logistic
 from training.fitting import fit_scorer
 from training.verify import verify_bundle
@@ -116,80 +114,21 @@ def test_verification_passes_a_sound_bundle(model: Model) -> None:
     verify_bundle(model.bundle.path)
 
 
-def files_of(bundle: Path) -> list[str]:
-    return sorted(str(p.relative_to(bundle)) for p in bundle.rglob("*") if p.is_file())
-
-
-def test_every_flipped_byte_and_truncation_is_refused_before_anything_is_parsed(model: Model, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    names = files_of(model.bundle.path)
-    for number in range(300):
-        name = names[number % len(names)]
-        damaged = copied(model, tmp_path)
-        text = bytearray((damaged / name).read_bytes())
-        spot = int(rng.integers(len(text)))
-        if number % 3:
-            text[spot] ^= 1 << int(rng.integers(8))
-        else:
-            del text[spot:]
-        (damaged / name).write_bytes(bytes(text))
-        with pytest.raises(ModelRefused):
-            verify_bundle(damaged)
-
-
 def test_a_missing_file_is_refused(model: Model, tmp_path: Path) -> None:
     for name in files_of(model.bundle.path):
-        damaged = copied(model, tmp_path)
+        damaged = copied(model.bundle.path, tmp_path)
         (damaged / name).unlink()
         with pytest.raises((ModelRefused, NotFound)):
             verify_bundle(damaged)
 
 
-def test_damage_with_matching_hashes_is_refused_by_the_throwaway_process(model: Model, tmp_path: Path) -> None:
-    """Whoever rewrites the hashes too still meets the golden rows, or a LightGBM that ends its own process."""
-
-    def lighter(text: bytes) -> bytes:
-        return text.replace(b"leaf_value=", b"leaf_value=9", 1)
-
-    def cut(text: bytes) -> bytes:
-        return text[: len(text) // 3]
-
-    def shifted(text: bytes) -> bytes:
-        return text.replace(b'"intercept": ', b'"intercept": 1', 1)
-
-    for name, change in (("boosters/00.txt", lighter), ("boosters/00.txt", cut), ("linear.json", shifted)):
-        damaged = copied(model, tmp_path)
-        (damaged / name).write_bytes(change((damaged / name).read_bytes()))
-        with pytest.raises(ModelRefused):
-            verify_bundle(resealed(damaged))
-
-
 def test_declarations_of_another_schema_hash_are_refused(model: Model, tmp_path: Path) -> None:
-    damaged = copied(model, tmp_path)
+    damaged = copied(model.bundle.path, tmp_path)
     schema = json.loads((damaged / "schema.json").read_text())
     schema["declarations"][0]["name"] = "other"
     (damaged / "schema.json").write_text(json.dumps(schema))
     with pytest.raises(ModelRefused, match="schema"):
         Bundle.load(resealed(damaged))
-
-
-def copied(model: Model, folder: Path) -> Path:
-    place = folder / model.bundle.hash
-    shutil.rmtree(place, ignore_errors=True)
-    shutil.copytree(model.bundle.path, place)
-    return place
-
-
-def resealed(bundle: Path) -> Path:
-    """The folder with a manifest, and a name, that agree with its damaged files."""
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    for name in manifest["files"]:
-        manifest["files"][name] = hashlib.sha256((bundle / name).read_bytes()).hexdigest()
-    text = json.dumps(manifest).encode()
-    (bundle / "manifest.json").write_bytes(text)
-    place = bundle.with_name(hashlib.sha256(text).hexdigest())
-    shutil.rmtree(place, ignore_errors=True)
-    return bundle.rename(place)
 
 
 def test_scoring_imports_no_training_library(root: Path) -> None:

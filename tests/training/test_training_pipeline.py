@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +17,26 @@ from typer.testing import CliRunner
 from data.company import Company, CompanyColumn, Target
 from data.errors import ModelRefused, NotFound, UsageError
 from data.home import Home
+from data.store.deployments import Deployment
+from data.store.freezing import frozen, set_freeze
+from data.store.history import lead_history
 from data.store.operational import Store
 from data.tables import LEAD_ATTRIBUTES, LEADS, STAGE_CHANGES, TOUCHPOINTS, Table
 from data.times import DAY, HOUR, ROW_OUTCOME_DELAY, ROW_STEP
+from features.online import OnlineFeatures
 from training.aims import Aim
 from training.bundle import Bundle
 from training.commands import app
 from training.fitting import Options
+from training.golden import golden_rows
+from training.parts import Calibration
 from training.pipeline import Request, chosen_target, train
 from training.policy import Policy
-from training.promotion import promote, rollback
-from training.registry import Registry
+from training.promotion import promote, rollback, weigh
+from training.registry import Registry, Version
+from training.telling_gate import next_line
+from training.tracking import configured_server, refuse_busy, server_command, shown_uri, tracking_uri
+from training.writing import write_bundle
 
 NOW = 20_500 * DAY
 BEGIN = NOW - 500 * DAY
@@ -248,3 +261,156 @@ def test_commands_list_compare_and_promote(first, second, home: Home, monkeypatc
     assert "in force" in done.output
     unknown = runner.invoke(app, ["promote", "99"], obj=home)
     assert isinstance(unknown.exception, NotFound)
+
+
+def degraded(home: Home, bundle: Bundle, flatness: float) -> Bundle:
+    """The bundle and its twin with all margins pulled towards their middle: they tell leads less apart."""
+
+    def written(source: Bundle, facts: dict[str, Any]) -> Bundle:
+        scorer = source.scorer.scorer
+        middle, slope = source.scorer.base, 1.0 - flatness
+        calibration = Calibration(
+            "platt", slope * scorer.calibration.slope, slope * scorer.calibration.shift + (1 - slope) * middle
+        )
+        duller = replace(scorer, calibration=calibration)
+        path = write_bundle(
+            home.bundles,
+            duller,
+            declarations=source.declarations,
+            company=source.company,
+            target=source.target_definition,
+            as_of=source.as_of,
+            snapshot=str(source.manifest["snapshot"]),
+            proven=True,
+            golden=golden_rows(duller, [row["values"] for row in source.golden]),
+            facts=facts,
+        )
+        return Bundle.load(path)
+
+    twin = written(Bundle.load(home.bundles / bundle.manifest["gate"]["twin"]), {})
+    return written(bundle, {"gate": bundle.manifest["gate"] | {"twin": twin.hash}})
+
+
+def registered(registry: Registry, bundle: Bundle, policy: Policy) -> Version:
+    tags = {"bundle_hash": bundle.hash, "policy_id": policy.policy_id, "proven": "true"}
+    return registry.register(
+        bundle.target, now=NOW, parameters={}, metrics={}, tags=tags, folders={"bundle": bundle.path}, files={}
+    )
+
+
+def test_a_chain_of_ever_duller_models_is_stopped_and_forced_only_with_a_reason(
+    tmp_path: Path, registry: Registry
+) -> None:
+    home = Home.at(tmp_path)
+    with Store.open(home) as store:
+        fill(store, 1_500, seed=7)
+        best = train(store, home, lambda: registry, request_of(), now=NOW, say=silent)
+        promote(store, home, registry, best.version, by="me", why="first", now=NOW)
+        refusal, steps = None, 0
+        for steps in range(1, 12):
+            duller = registered(registry, degraded(home, best.bundle, 0.085 * steps), best.policy)
+            try:
+                promote(store, home, registry, duller, by="me", why="a little duller", now=NOW + steps)
+            except ModelRefused as refused:
+                refusal = refused
+                break
+        assert steps > 1, "a single small step is within the tolerance"
+        assert refusal is not None
+        assert "an earlier champion" in str(refusal)
+        assert "tolerance" in str(refusal)
+        assert store.deployment("won").model_version != duller.number
+        forced = promote(store, home, registry, duller, by="me", why="I know why", now=NOW + 20, force=True)
+        assert (forced.deployment.action, forced.deployment.why) == ("force", "I know why")
+        kept = json.loads(store.runs("promotion")[-1][1])
+        assert (kept["action"], kept["by"], kept["why"]) == ("force", "me", "I know why")
+        assert kept["gate"]["refuses"]
+        assert all((home.bundles / d.bundle_hash).is_dir() for d in store.deployments("won")), "none is ever deleted"
+
+
+def test_promotion_tells_whose_grade_changes(first, second, store: Store, home: Home, registry: Registry) -> None:
+    promote(store, home, registry, first.version, by="me", why="", now=NOW + 50, force=True)
+    found = weigh(store, home, second.version, now=NOW)
+    before, after = first.bundle, second.bundle
+    assert found.regraded is not None
+    assert found.regraded.leads > 0
+    for move in found.regraded.moves:
+        assert move.grade_before != move.grade_after
+        for example in move.examples:
+            history = lead_history(store, example.lead_id)
+            for bundle, policy, said, grade in (
+                (before, first.policy, example.before, move.grade_before),
+                (after, second.policy, example.after, move.grade_after),
+            ):
+                values = OnlineFeatures(bundle.declarations, bundle.company).row(history, NOW)
+                assert bundle.explain(values).probability == pytest.approx(said, abs=1e-9)
+                assert policy.grade(said) == grade
+
+
+def test_while_frozen_nothing_is_promoted_by_itself(second, store: Store, home: Home, registry: Registry) -> None:
+    set_freeze(store, on=True, by="ops", why="end of quarter", now=NOW)
+    try:
+        with pytest.raises(ModelRefused, match="end of quarter"):
+            promote(store, home, registry, second.version, by="job", why="", now=NOW, automatic=True)
+        promote(store, home, registry, second.version, by="me", why="by hand", now=NOW + 60, force=True)
+    finally:
+        set_freeze(store, on=False, by="ops", why="over", now=NOW)
+    assert frozen(store) is None
+
+
+def test_margins_of_what_is_shipped_agree_with_what_was_tested(first, home: Home) -> None:
+    gate = first.bundle.manifest["gate"]
+    twin = Bundle.load(home.bundles / gate["twin"])
+    slice_ = first.matrix.take(
+        (first.matrix.cycle_start >= gate["begins"]) & (first.matrix.cycle_start < gate["ends"])
+    ).keep_features([d.name for d in twin.declarations])
+    difference = first.bundle.scorer.margins(slice_.columns) - twin.scorer.margins(slice_.columns)
+    assert gate["agreement"]["rows"] == len(slice_)
+    assert gate["agreement"]["shift"] == pytest.approx(np.average(difference, weights=slice_.weight))
+    assert not np.allclose(difference, 0), "the twin had not seen the slice"
+
+
+def test_commands_on_an_empty_home_say_what_comes_first(tmp_path: Path) -> None:
+    home = Home.at(tmp_path)
+    runner = CliRunner()
+    assert "leadscore import" in runner.invoke(app, ["models"], obj=home).output
+    assert isinstance(runner.invoke(app, ["freeze"], obj=home).exception, UsageError)
+    assert "frozen" in runner.invoke(app, ["freeze", "--why", "audit"], obj=home).output
+    with Store.open(home) as store:
+        assert frozen(store).why == "audit"
+    runner.invoke(app, ["freeze", "--off", "--why", "done"], obj=home)
+    assert "nothing is frozen" in runner.invoke(app, ["freeze", "--off", "--why", "x"], obj=home).output
+
+
+def test_the_tracking_server_shows_what_the_registry_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home.at(tmp_path)
+    assert str(home.tracking / "mlflow.db") in " ".join(server_command(configured_server(), home))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:secret@db/mlflow")
+    assert "postgresql://me:secret@db/mlflow" in server_command(configured_server(), home)
+    assert shown_uri(tracking_uri(home)) == "postgresql://…@db/mlflow"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@mlflow.example")
+    with pytest.raises(UsageError) as refusal:
+        server_command(configured_server(), home)
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_busy_port_is_refused_at_once() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(UsageError, match="--port"):
+            refuse_busy(configured_server(taken.getsockname()[1]))
+
+
+@pytest.mark.parametrize(
+    ("proven", "champion", "expected"),
+    [
+        (False, None, "12 outcomes are known, 28 more"),
+        (False, "1", "the champion \\(version 1\\) stays"),
+        (True, None, "leadscore score"),
+        (True, "1", "compare 1 2.*promote 2 --dry-run"),
+    ],
+)
+def test_the_last_line_says_what_is_sensible(proven: bool, champion: str | None, expected: str) -> None:
+    version = Version("won", "2", "", 0, {}, ())
+    there = Deployment(1, "won", "champion", "b", champion, "p", "promote", 0, "", "") if champion else None
+    assert re.search(expected, next_line(version, there, outcomes=12, proven=proven))

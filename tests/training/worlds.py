@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,3 +121,27 @@ def values_of(model: Model, position: int) -> list[object]:
 
 def columns_of(model: Model) -> dict[str, np.ndarray]:
     return dict(zip([d.name for d in model.matrix.declarations], model.matrix.columns, strict=True))
+
+
+def files_of(bundle: Path) -> list[str]:
+    return sorted(str(p.relative_to(bundle)) for p in bundle.rglob("*") if p.is_file())
+
+
+def copied(bundle: Path, folder: Path) -> Path:
+    """A copy of the bundle under its own name, in place of any damaged one."""
+    place = folder / bundle.name
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(bundle, place)
+    return place
+
+
+def resealed(bundle: Path) -> Path:
+    """The folder with a manifest, and a name, that agree with its damaged files."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    for name in manifest["files"]:
+        manifest["files"][name] = hashlib.sha256((bundle / name).read_bytes()).hexdigest()
+    text = json.dumps(manifest).encode()
+    (bundle / "manifest.json").write_bytes(text)
+    place = bundle.with_name(hashlib.sha256(text).hexdigest())
+    shutil.rmtree(place, ignore_errors=True)
+    return bundle.rename(place)
