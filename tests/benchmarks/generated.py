@@ -147,6 +147,7 @@ def _write_lead_attributes(folder: Path, rng: np.random.Generator, leads: Leads)
         if name == "department":
             lead = np.concatenate([lead, np.flatnonzero(rng.random(leads.count) < 0.1)])
         at = leads.created[lead] + rng.choice((0, 0, 0, 3 * DAY, 60 * DAY), len(lead))
+        at += np.arange(len(lead))  # no two at one instant
         text = _taken(values, rng.integers(0, len(values), len(lead)).astype(np.int32))
         parts.append(_attribute(name, {"lead_id": _lead_ids(lead)}, at, at + _late(rng, len(lead)), text=text))
     lead = np.flatnonzero(rng.random(leads.count) < 0.5)
