@@ -147,6 +147,8 @@ def settings_page() -> str:
         "# Settings\n\nWritten from the code by `make docs`. Settings are environment variables, read once at the "
         "front door;\n`--home` on the command line wins over `LEADSCORE_HOME`.\n\n"
         f"| variable | default | meaning |\n|---|---|---|\n{rows}\n\n"
+        "`MLFLOW_TRACKING_URI` says where MLflow's runs and models are kept (a database, or a server); without it they "
+        "lie in\nthe home folder. The registry and `leadscore tracking` follow it alike.\n\n"
         "Telemetry of the packages underneath is off: `DO_NOT_TRACK`, `MLFLOW_DISABLE_TELEMETRY` and "
         "`BENTOML_DO_NOT_TRACK`\nare set before they are imported, unless you have set them yourself.\n"
     )
