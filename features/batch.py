@@ -14,7 +14,7 @@ from ibis.expr.types import Table, Value
 
 from data.company import Company
 from features.as_of import ROW_COLUMNS, Tables
-from features.batch_account import account_part
+from features.batch_account import account_part, own_shares
 from features.batch_calendar import calendar_part
 from features.batch_profile import profile_part
 from features.batch_stages import stages_part
@@ -37,9 +37,11 @@ def feature_table(tables: Tables, rows: Table, declarations: Sequence[Declaratio
     rows = with_lead(rows.select(*ROW_COLUMNS), tables["leads"])
     joined = rows
     values: dict[str, Value] = {}
+    shares = own_shares(declarations)
     for part in _PARTS:
-        columns, of_part = part(tables, rows, declarations, company)
+        columns, of_part = part(tables, rows, (*declarations, *shares.values()), company)
         if columns is not None:
             joined = joined.left_join(columns, list(KEYS)).drop(*(f"{key}_right" for key in KEYS))
         values.update(of_part)
+    values |= {name: values[name] - values[share.name] for name, share in shares.items()}
     return joined.select(*ROW_COLUMNS, **{d.name: values[d.name] for d in declarations})

@@ -1,13 +1,15 @@
 """Features over the account's other leads.
 
-Computed once for each (account, as_of) over all its leads; a lead's own share
-is then taken away. So rows of one account at one instant cost one pass, where
-rows × leads × touchpoints would grow with the square of the account.
+Computed once for each (account, as_of) over all its leads; a lead's own share,
+which its own features know, is then taken away. So rows of one account at one
+instant cost one pass, where rows × leads × touchpoints would grow with the
+square of the account.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import ibis
 from ibis import _
@@ -29,7 +31,7 @@ MEMBER = (*MOMENT, "lead_id")
 def account_part(
     tables: Tables, rows: Table, declarations: Sequence[Declaration], company: Company
 ) -> tuple[Table | None, dict[str, Value]]:
-    """Sums over the account and the lead's own share by row, and each feature over them."""
+    """Sums over all leads of the account by row, and each feature over them; counts still hold the lead's own share."""
     wanted = [d for d in declarations if d.kind in ACCOUNT_KINDS]
     if not wanted:
         return None, {}
@@ -38,11 +40,15 @@ def account_part(
     sums: dict[str, Value] = {"leads": members.count()}
     sums |= {f"sum{n}": _over_members(d, values[d.name]) for n, d in enumerate(wanted) if d.name in values}
     totals = members.group_by(*MOMENT).aggregate(**sums)
-    counted = {f"own{n}": values[d.name] for n, d in enumerate(wanted) if d.kind == "account_count"}
-    own = members.select(*MEMBER, **counted)
-    columns = accounted.inner_join(totals, list(MOMENT)).left_join(own, list(MEMBER))
-    columns = columns.select(*KEYS, *sums, *counted)
+    columns = accounted.inner_join(totals, list(MOMENT)).select(*KEYS, *sums)
     return columns, {d.name: _value(d, number) for number, d in enumerate(wanted)}
+
+
+def own_shares(declarations: Sequence[Declaration]) -> dict[str, Declaration]:
+    """The feature of the lead alone that is to be taken from each count over the account, by the count's name."""
+    return {
+        d.name: replace(d, name=f"{d.name} of its own", kind="count") for d in declarations if d.kind == "account_count"
+    }
 
 
 def _members(
@@ -114,7 +120,4 @@ def _value(d: Declaration, number: int) -> Value:
     """Null where no account is known, for then there is no row in the part."""
     if d.kind == "account_leads":
         return (_.leads - 1).cast("float64")
-    total = _[f"sum{number}"]
-    if d.kind == "account_count":
-        return (total - _[f"own{number}"]).cast("float64")
-    return total.cast("float64")
+    return _[f"sum{number}"].cast("float64")

@@ -48,11 +48,14 @@ class _Metrics:
         self.aggregates: dict[str, Value] = {}
         self.touches: dict[str, tuple[str, Callable[[Table, Value], Value]]] = {}
         """Value column → (column of the instant it is read at, how it is read there)."""
+        self.of_other_kinds: dict[str, Callable[[Table], Value]] = {}
+        """What is asked of touchpoints whose kind has no bit: few or none, so read apart."""
         self._names: dict[tuple[object, ...], str] = {}
 
-    def where(self, chosen: Selection, greatest_age: int | None) -> Value:
-        inside = self.pairs[self.flags[chosen]]
-        return inside if greatest_age is None else inside & (self.pairs.age <= greatest_age)
+    def where(self, chosen: Selection, greatest_age: int | None, pairs: Table | None = None) -> Value:
+        pairs = self.pairs if pairs is None else pairs
+        inside = pairs[self.flags[chosen]]
+        return inside if greatest_age is None else inside & (pairs.age <= greatest_age)
 
     def name(self, key: tuple[object, ...], build: Callable[[], Value]) -> str:
         if key not in self._names:
@@ -80,10 +83,21 @@ def touchpoints_part(
     metrics = _Metrics(pairs.mutate(age=pairs.as_of - pairs.occurred_at), flags)
     values = {d.name: _VALUES[d.kind](d, metrics) for d in wanted}
     columns = metrics.pairs.group_by(*KEYS).aggregate(**metrics.aggregates)
-    if not metrics.touches:
-        return columns, values
-    touched = _touched(touchpoints, columns, metrics)
-    return columns.left_join(touched, list(KEYS)).drop(*(f"{key}_right" for key in KEYS)), values
+    if metrics.touches:
+        columns = _beside(columns, _touched(touchpoints, columns, metrics))
+    if metrics.of_other_kinds:
+        columns = _beside(columns, _of_other_kinds(touchpoints, moments, metrics))
+    return columns, values
+
+
+def _beside(columns: Table, more: Table) -> Table:
+    return columns.left_join(more, list(KEYS)).drop(*(f"{key}_right" for key in KEYS))
+
+
+def _of_other_kinds(touchpoints: Table, moments: Table, metrics: _Metrics) -> Table:
+    pairs = visible(touchpoints.filter(touchpoints.kind_bit == 0), moments, "lead_id")
+    pairs = pairs.mutate(age=pairs.as_of - pairs.occurred_at)
+    return pairs.group_by(*KEYS).aggregate(**{name: build(pairs) for name, build in metrics.of_other_kinds.items()})
 
 
 def _touched(touchpoints: Table, edges: Table, metrics: _Metrics) -> Table:
@@ -136,8 +150,10 @@ def _distinct_count(d: Declaration, m: _Metrics) -> Value:
     key = (d.of, selection(d), window(d))
     if d.of == "kind":
         bits = m.name(("kinds", *key), lambda: _bit_or(ibis.ifelse(where, m.pairs.kind_bit, ibis.null("int64"))))
-        others = m.name(("distinct", *key), lambda: column.nunique(where=where & (m.pairs.kind_bit == 0)))
-        return (_ones(bits) + _[others].fill_null(0)).cast("float64")
+        m.of_other_kinds[f"{bits}_others"] = lambda pairs: pairs.kind.nunique(
+            where=m.where(selection(d), window(d), pairs)
+        )
+        return (_ones(bits) + _[f"{bits}_others"].fill_null(0)).cast("float64")
     if d.of == "day" and d.window_days and d.window_days <= LONGEST_DAYS_IN_BITS:
         back = (m.pairs.as_of_day - m.pairs.day + _ROOM).clip(lower=0, upper=d.window_days + 2 * _ROOM)
         return _ones(m.name(("days", *key), lambda: _bit_or(_bit(back, where)))).cast("float64")
