@@ -135,7 +135,6 @@ def promote(
 
     Shows first what the gate found and which open leads would change grade.
     """
-    from data.store.freezing import frozen
     from data.store.operational import Store
     from training.promotion import promote as put_in_force
     from training.promotion import weigh
@@ -157,9 +156,7 @@ def promote(
         if dry_run:
             _screen.print("dry run: nothing was changed")
             return
-        freeze = frozen(store)
-        if freeze is not None:
-            _screen.print(f"[yellow]note: {escape(freeze.text())}; you act by hand, so it goes on[/yellow]")
+        _note_freeze(store)
         put_in_force(
             store,
             ctx.obj,
@@ -188,6 +185,7 @@ def rollback(
     instant, registry = now(), Registry(ctx.obj)
     with Store.open(ctx.obj) as store:
         name = _target_name(store, target)
+        _note_freeze(store)
         made = put_back(store, ctx.obj, registry, name, by=_user(), why=why or "rolled back", now=instant)
     _screen.print(f"version {made.model_version} for {name} is in force again")
 
@@ -289,6 +287,15 @@ def _promote_first(store: Store, home: Home, registry: Registry, trained: Traine
         if made.deployment.action == "force":
             _screen.print(f"[yellow]although the gate says: {escape(made.weighed.gate.reasons())}[/yellow]")
     _screen.print(next_line(version, champion, outcomes=trained.history.outcomes, proven=trained.bundle.proven))
+
+
+def _note_freeze(store: Store) -> None:
+    """A freeze does not stop people, but they are told."""
+    from data.store.freezing import frozen
+
+    freeze = frozen(store)
+    if freeze is not None:
+        _screen.print(f"[yellow]note: {escape(freeze.text())}; you act by hand, so it goes on[/yellow]")
 
 
 def _registry(home: Home) -> Registry:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.store.deployments import Deployment
 from training.gate import (
     LEAST_OUTCOMES,
     MOST_SHIFT,
@@ -20,6 +21,8 @@ from training.gate import (
     undecided,
     verdict_of,
 )
+from training.opponents import promoted_before
+from training.promotion import promotions_in_force
 
 ROWS = 6_000
 
@@ -132,3 +135,28 @@ def test_what_was_not_compared_is_undecided() -> None:
     gate = Gate((undecided("the champion", "it has learned from these outcomes"),), None)
     assert not gate.refuses
     assert not gate.decided
+
+
+def deployed(*steps: tuple[str, str]) -> list[Deployment]:
+    """(action, bundle) pairs as the store would list them."""
+    return [
+        Deployment(number, "won", "champion", bundle, bundle.upper(), "policy", action, number, "me", "")  # type: ignore[arg-type]
+        for number, (action, bundle) in enumerate(steps, 1)
+    ]
+
+
+def test_opponents_are_all_that_was_promoted_and_not_taken_back() -> None:
+    history = deployed(("promote", "a"), ("promote", "b"), ("force", "c"), ("promote", "leak"), ("rollback", "c"))
+    found = promoted_before(promotions_in_force(history), "new")
+    assert {bundle for _, bundle in found} == {"a", "b", "c"}
+    names = {bundle: name for name, bundle in found}
+    assert names["c"] == "the champion (version C)"
+    assert names["a"] == "the first promoted (version A)"
+    assert names["b"] == "an earlier champion (version B)"
+
+
+def test_a_challenger_is_no_opponent_of_itself_and_a_return_makes_it_champion_again() -> None:
+    history = deployed(("promote", "a"), ("promote", "b"), ("promote", "a"))
+    assert promoted_before(promotions_in_force(history), "b") == [("the champion (version A)", "a")]
+    assert promoted_before(promotions_in_force(history[:1]), "a") == []
+    assert promoted_before([], "a") == []

@@ -336,7 +336,7 @@ def test_promotion_tells_whose_grade_changes(first, second, store: Store, home: 
     for move in found.regraded.moves:
         assert move.grade_before != move.grade_after
         for example in move.examples:
-            history = lead_history(store, example.lead_id)
+            history = lead_history(store, example.lead_id, as_of=NOW)
             for bundle, policy, said, grade in (
                 (before, first.policy, example.before, move.grade_before),
                 (after, second.policy, example.after, move.grade_after),
