@@ -210,7 +210,7 @@ def _acting(rng: np.random.Generator, leads: int, count: int) -> np.ndarray:
 
 
 def _write_rows(folder: Path, rng: np.random.Generator, leads: Leads, mql: np.ndarray, count: int) -> None:
-    """A sample of the instants while a cycle is open, nine in ten of them Mondays; all of the leads with most to read."""
+    """A sample of the instants while a cycle is open, nine in ten of them Mondays; all of the busiest leads."""
     first_monday = (leads.created - START) // WEEK + 1
     mondays = np.minimum((leads.closed - START) // WEEK + 1 - first_monday, 52).clip(min=0)
     heavy = np.zeros(leads.count, bool)
@@ -223,7 +223,10 @@ def _write_rows(folder: Path, rng: np.random.Generator, leads: Leads, mql: np.nd
     all_heavy = heavy[on_grid[0]]
     left = count - int(all_heavy.sum())
     chosen = [tuple(part[all_heavy] for part in on_grid)]
-    for instants, wanted in ((tuple(part[~all_heavy] for part in on_grid), left - left // 10), (after_change, left // 10)):
+    for instants, wanted in (
+        (tuple(part[~all_heavy] for part in on_grid), left - left // 10),
+        (after_change, left // 10),
+    ):
         sample = rng.permutation(len(instants[0]))[:wanted]
         chosen.append(tuple(part[sample] for part in instants))
     lead, as_of = (np.concatenate(parts) for parts in zip(*chosen, strict=True))
