@@ -18,7 +18,7 @@ from ibis.expr.types import Table, Value
 from data.company import Company
 from features.as_of import Tables
 from features.batch_profile import values_of
-from features.batch_touchpoints import flagged
+from features.batch_touchpoints import flagged, taken
 from features.batch_visible import KEYS, holding, visible
 from features.declaration import ACCOUNT_KINDS, Declaration
 from features.merged import span_of
@@ -87,8 +87,11 @@ def _touches(
     if not counting:
         return None, {}
     flags = {chosen: f"s{number}" for number, chosen in enumerate(selections(counting))}
-    pairs = visible(flagged(touchpoints, flags, timezone), members, "lead_id")
+    pairs = visible(taken(flagged(touchpoints, flags, timezone), flags.values()), members, "lead_id")
     pairs = pairs.mutate(age=pairs.as_of - pairs.occurred_at)
+    windows = [greatest_age for d in counting if (greatest_age := window(d)) is not None]
+    if len(windows) == len(counting):
+        pairs = pairs.filter(pairs.age <= max(windows))
     aggregates, names = {}, {}
     for d in counting:
         names[d.name] = f"c{sorted(flags.values()).index(flags[selection(d)])}_{d.window_days or 'ever'}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import ibis
 from ibis import _
@@ -48,6 +48,7 @@ class _Metrics:
         self.aggregates: dict[str, Value] = {}
         self.touches: dict[str, tuple[str, Callable[[Table, Value], Value]]] = {}
         """Value column → (column of the instant it is read at, how it is read there)."""
+        self.flags_of_touches: set[str] = set()
         self.of_other_kinds: dict[str, Callable[[Table], Value]] = {}
         """What is asked of touchpoints whose kind has no bit: few or none, so read apart."""
         self._names: dict[tuple[object, ...], str] = {}
@@ -65,7 +66,9 @@ class _Metrics:
 
     def count(self, chosen: Selection, greatest_age: int | None) -> Value:
         where = self.where(chosen, greatest_age)
-        return _[self.name(("count", chosen, greatest_age), lambda: self.pairs.count(where=where))].fill_null(0)
+        return _[
+            self.name(("count", chosen, greatest_age), lambda: ibis.ifelse(where, 1, ibis.null("int64")).count())
+        ].fill_null(0)
 
 
 def touchpoints_part(
@@ -102,6 +105,7 @@ def _of_other_kinds(touchpoints: Table, moments: Table, metrics: _Metrics) -> Ta
 
 def _touched(touchpoints: Table, edges: Table, metrics: _Metrics) -> Table:
     """The values at the instants found: of two at one instant the greater (first: the lesser)."""
+    touchpoints = taken(touchpoints, sorted(metrics.flags_of_touches))
     pairs = visible(touchpoints, edges.select(*KEYS, *(edge for edge, _build in metrics.touches.values())), "lead_id")
     pairs = pairs.filter(ibis.or_(*(pairs.occurred_at == pairs[edge] for edge, _build in metrics.touches.values())))
     found = {name: build(pairs, pairs[edge]) for name, (edge, build) in metrics.touches.items()}
@@ -129,6 +133,11 @@ def flagged(touchpoints: Table, flags: dict[Selection, str], timezone: str) -> T
         week=week(touchpoints.local_at),
         **{name: _takes(touchpoints, chosen) for chosen, name in flags.items()},
     )
+
+
+def taken(flagged_touchpoints: Table, flags: Iterable[str]) -> Table:
+    """Those of them that any of `flags` is set for."""
+    return flagged_touchpoints.filter(ibis.or_(*(flagged_touchpoints[flag] for flag in flags)))
 
 
 def _takes(touchpoints: Table, chosen: Selection) -> Value:
@@ -234,6 +243,7 @@ def _touch(d: Declaration, m: _Metrics) -> Value:
         return pairs[of].max(where=there) if newest else pairs[of].min(where=there)
 
     m.touches[f"{edge}_value"] = edge, read
+    m.flags_of_touches.add(m.flags[selection(d)])
     return _[f"{edge}_value"]
 
 
