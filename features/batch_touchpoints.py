@@ -105,10 +105,12 @@ def _of_other_kinds(touchpoints: Table, moments: Table, metrics: _Metrics) -> Ta
 
 def _touched(touchpoints: Table, edges: Table, metrics: _Metrics) -> Table:
     """The values at the instants found: of two at one instant the greater (first: the lesser)."""
-    touchpoints = taken(touchpoints, sorted(metrics.flags_of_touches))
-    pairs = visible(touchpoints, edges.select(*KEYS, *(edge for edge, _build in metrics.touches.values())), "lead_id")
-    pairs = pairs.filter(ibis.or_(*(pairs.occurred_at == pairs[edge] for edge, _build in metrics.touches.values())))
-    found = {name: build(pairs, pairs[edge]) for name, (edge, build) in metrics.touches.items()}
+    numbered = enumerate(metrics.touches.values())
+    asked = ibis.union(
+        *(edges.select(*KEYS, occurred_at=edges[edge], feature=ibis.literal(n)) for n, (edge, _read) in numbered)
+    )
+    pairs = visible(taken(touchpoints, sorted(metrics.flags_of_touches)), asked, ("lead_id", "occurred_at"))
+    found = {name: read(pairs, pairs.feature == n) for n, (name, (_edge, read)) in enumerate(metrics.touches.items())}
     return pairs.group_by(*KEYS).aggregate(**found)
 
 
@@ -238,8 +240,8 @@ def _touch(d: Declaration, m: _Metrics) -> Value:
         (d.kind, d.of, selection(d), window(d)), lambda: at.max(where=where) if newest else at.min(where=where)
     )
 
-    def read(pairs: Table, instant: Value) -> Value:
-        there = pairs[m.flags[selection(d)]] & (pairs.occurred_at == instant)
+    def read(pairs: Table, this: Value) -> Value:
+        there = this & pairs[m.flags[selection(d)]]
         return pairs[of].max(where=there) if newest else pairs[of].min(where=there)
 
     m.touches[f"{edge}_value"] = edge, read

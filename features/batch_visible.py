@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import ibis
 from ibis.expr.types import Table, Value
 
@@ -12,7 +14,7 @@ KEYS = ("lead_id", "as_of")
 """What makes a row of the feature table unique."""
 
 
-def visible(records: Table, rows: Table, key: str) -> Table:
+def visible(records: Table, rows: Table, key: str | Sequence[str]) -> Table:
     """`rows` × the records read as the same `key` that occurred and were recorded before the row's as_of."""
     pairs = rows.join(records, key)
     seen = (pairs.occurred_at < pairs.as_of) & (pairs.recorded_at < pairs.as_of)
