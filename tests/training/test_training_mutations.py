@@ -112,7 +112,7 @@ def refuse_resealed(small: Model, verifier: Verifier, folder: Path, count: int) 
         message = refusal(verifier, damaged)
         if message:
             assert len(message) > 40
-            told["died" if "ended with" in message else "refused"] += 1
+            told["died" if "ended with" in message else "hung" if "no answer" in message else "refused"] += 1
         else:
             margin = Bundle.load(damaged).score_columns(columns_of(small)).margin
             assert np.isfinite(margin).all()
@@ -131,20 +131,25 @@ def refusal(verifier: Verifier, bundle: Path) -> str:
 
 
 def test_hundreds_of_changed_bytes_are_refused_before_anything_is_parsed(small: Model, tmp_path: Path) -> None:
-    refuse_unsealed(small, tmp_path, 600)
+    refuse_unsealed(small, tmp_path, 850)
 
 
 def test_hundreds_of_damages_with_matching_hashes_are_refused_or_mean_nothing(
     small: Model, verifier: Verifier, tmp_path: Path
 ) -> None:
-    told = refuse_resealed(small, verifier, tmp_path, 400)
-    assert told["refused"] + told["died"] > 250
-    assert sum(told.values()) > 350
+    told = refuse_resealed(small, verifier, tmp_path, 150)
+    assert told["refused"] + told["died"] > 120
+    assert told["died"], "LightGBM did end its process, and nothing else"
+    assert sum(told.values()) > 140
     assert told["no golden row met it"] < 0.1 * sum(told.values())
 
 
 @pytest.mark.soak
-def test_ten_thousand_mutations(small: Model, verifier: Verifier, tmp_path: Path) -> None:
+@pytest.mark.timeout(3_600)
+def test_ten_thousand_mutations(
+    small: Model, verifier: Verifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.verify.SECONDS", 10)
     refuse_unsealed(small, tmp_path, 6_000)
     told = refuse_resealed(small, verifier, tmp_path, 4_000)
     print(dict(told))
