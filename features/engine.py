@@ -19,7 +19,7 @@ from features.as_of import ROW_COLUMNS, Tables
 from features.batch import feature_table
 from features.declaration import Declaration
 from features.merged import through_merges
-from features.pieces import Pieces, divided
+from features.pieces import Pieces, divided, how_many
 
 MEMORY_LIMIT = "3GB"
 
@@ -51,31 +51,36 @@ def feature_values(
 ) -> pa.Table:
     """The feature table of `rows`, computed and ordered by (lead_id, as_of); columns as `feature_table` says.
 
-    Computed piece by piece (features.pieces), so that memory holds the answer
-    and one piece, however long the history is.
+    Memory holds the answer and one piece, however long the history is.
     """
+    return _in_order(list(feature_pieces(connection, tables, rows, declarations, company)))
+
+
+def feature_pieces(
+    connection: Backend, tables: Tables, rows: Table, declarations: Sequence[Declaration], company: Company
+) -> Iterator[pa.Table]:
+    """The same piece by piece (features.pieces), at least one, in no order: for who need not hold the whole."""
     tables = through_merges(tables)
     with kept(connection, rows.select(*ROW_COLUMNS)) as standing:
-        if not int(standing.count().execute()):
-            return connection.to_pyarrow(feature_table(tables, standing, declarations, company))
-        with divided(connection, tables, standing, declarations) as pieces:
-            found = _by_piece(connection, pieces, declarations, company)
-    return _in_order(found)
+        count = how_many(tables, standing)
+        if count == 1:
+            yield connection.to_pyarrow(feature_table(tables, standing, declarations, company))
+            return
+        with divided(connection, tables, standing, declarations, count) as pieces:
+            yield from _by_piece(connection, pieces, declarations, company)
 
 
 def _by_piece(
     connection: Backend, pieces: Pieces, declarations: Sequence[Declaration], company: Company
-) -> list[pa.Table]:
+) -> Iterator[pa.Table]:
     numbers = pieces.numbers()
     pieces.show(numbers[0])
     values = _under_their_names(pieces, declarations, company)
     connection._run_pre_execute_hooks(values)
     sql, schema = connection.compile(values), values.schema().to_pyarrow()
-    found = []
     for number in numbers:
         pieces.show(number)
-        found.append(connection.con.sql(sql).to_arrow_table().cast(schema))
-    return found
+        yield connection.con.sql(sql).to_arrow_table().cast(schema)
 
 
 def _under_their_names(pieces: Pieces, declarations: Sequence[Declaration], company: Company) -> Table:

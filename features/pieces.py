@@ -87,8 +87,10 @@ class Pieces:
 
 
 @contextmanager
-def divided(connection: Backend, tables: Tables, rows: Table, declarations: Sequence[Declaration]) -> Iterator[Pieces]:
-    """The kept `rows` and what their features read of `tables`, whose merges are resolved."""
+def divided(
+    connection: Backend, tables: Tables, rows: Table, declarations: Sequence[Declaration], count: int
+) -> Iterator[Pieces]:
+    """The kept `rows` and what their features read of `tables` (merges resolved) in at most `count` pieces."""
     made: list[str] = []
 
     def made_once(table: Table) -> Table:
@@ -98,7 +100,7 @@ def divided(connection: Backend, tables: Tables, rows: Table, declarations: Sequ
     with tempfile.TemporaryDirectory(prefix="pieces-", dir=_spill_folder(connection)) as folder:
         pieces = Pieces(connection, Path(folder))
         try:
-            _divide(pieces, tables, rows, declarations, made_once)
+            _divide(pieces, tables, rows, declarations, count, made_once)
             yield pieces
         finally:
             pieces.close()
@@ -111,9 +113,10 @@ def _divide(
     tables: Tables,
     rows: Table,
     declarations: Sequence[Declaration],
+    count: int,
     made_once: Callable[[Table], Table],
 ) -> None:
-    leads, accounts = _placed(tables, rows, made_once)
+    leads, accounts = _placed(tables, rows, count, made_once)
     pieces.add("rows", _rows_numbered(rows, leads))
     until = int(rows.as_of.max().execute())
     asked = leads.filter(leads.asked)
@@ -134,7 +137,7 @@ def _divide(
     pieces.add("account_attributes", numbered("account_attributes", accounts, "account_id"))
 
 
-def _placed(tables: Tables, rows: Table, made_once: Callable[[Table], Table]) -> tuple[Table, Table]:
+def _placed(tables: Tables, rows: Table, count: int, made_once: Callable[[Table], Table]) -> tuple[Table, Table]:
     """Which leads and which accounts each piece needs, numbered.
 
     (lead_id, piece, asked, lead_number) and (account_id, piece, account_number);
@@ -148,7 +151,7 @@ def _placed(tables: Tables, rows: Table, made_once: Callable[[Table], Table]) ->
     first = theirs.group_by("account_id").aggregate(home_place=theirs.place.min())
     homed = asked.left_join(homes, "lead_id").drop("lead_id_right")
     homed = homed.left_join(first, homed.home == first.account_id)
-    piece = ibis.coalesce(homed.home_place, homed.place) % _how_many(tables, rows)
+    piece = ibis.coalesce(homed.home_place, homed.place) % count
     placed = made_once(homed.select("lead_id", piece=piece))
     accounts = theirs.join(placed, "lead_id").select("account_id", "piece").distinct()
     accounts = made_once(accounts.mutate(account_number=ibis.row_number()))
@@ -159,7 +162,7 @@ def _placed(tables: Tables, rows: Table, made_once: Callable[[Table], Table]) ->
     return made_once(leads.mutate(lead_number=ibis.row_number())), accounts
 
 
-def _how_many(tables: Tables, rows: Table) -> int:
+def how_many(tables: Tables, rows: Table) -> int:
     """Pieces so that few have more than ROWS_A_PIECE rows, or TOUCHPOINTS_A_PIECE touchpoints of leads asked for."""
     asked = _count(rows)
     share = min(1.0, _count(rows.select("lead_id").distinct()) / max(1, _count(tables["leads"])))

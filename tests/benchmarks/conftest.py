@@ -29,6 +29,7 @@ class Ratio:
 
 
 RATIOS: list[Ratio] = []
+LINES: list[str] = []
 
 
 @pytest.fixture
@@ -77,6 +78,12 @@ def report_ratio() -> Callable[..., None]:
     return report
 
 
+@pytest.fixture
+def report_line() -> Callable[[str], None]:
+    """For what stands beside the ratios, such as where time goes."""
+    return LINES.append
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if not RATIOS:
         return
@@ -85,6 +92,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(
             f"{r.median:8.3f} [{r.low:.3f}, {r.high:.3f}]  {r.what} ÷ {r.reference} ({r.better} is better)"
         )
+    for line in LINES:
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

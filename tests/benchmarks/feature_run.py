@@ -6,6 +6,7 @@ The answer goes to OUT as Parquet, outside of what is timed.
 
 from __future__ import annotations
 
+import importlib
 import json
 import resource
 import sys
@@ -75,7 +76,16 @@ def pandas(folder: Path) -> pa.Table:
 RUNS: dict[str, Callable[..., pa.Table]] = {"ours": ours, "sql": sql, "pandas": pandas}
 
 
+IMPORTED = {
+    "ours": ("features.engine", "ibis.backends.duckdb"),
+    "sql": ("duckdb",),
+    "pandas": ("tests.benchmarks.in_pandas",),
+}
+
+
 def main(what: str, folder: str, out: str, *more: str) -> None:
+    for name in (*IMPORTED[what], "features.catalogue"):
+        importlib.import_module(name)
     wall, processor = time.perf_counter(), time.process_time()
     table = RUNS[what](Path(folder), *more)
     figures = {
