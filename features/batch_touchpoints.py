@@ -133,7 +133,7 @@ def flagged(touchpoints: Table, flags: dict[Selection, str], timezone: str) -> T
         kind_bit=touchpoints.kind.cases(*KIND_BITS, else_=0).cast("int64"),
         day=touchpoints.local_at // DAY,
         week=week(touchpoints.local_at),
-        **{name: _takes(touchpoints, chosen) for chosen, name in flags.items()},
+        **{name: takes(touchpoints, chosen) for chosen, name in flags.items()},
     )
 
 
@@ -142,7 +142,8 @@ def taken(flagged_touchpoints: Table, flags: Iterable[str]) -> Table:
     return flagged_touchpoints.filter(ibis.or_(*(flagged_touchpoints[flag] for flag in flags)))
 
 
-def _takes(touchpoints: Table, chosen: Selection) -> Value:
+def takes(touchpoints: Table, chosen: Selection) -> Value:
+    """Whether the selection takes each touchpoint."""
     taken: Value = ibis.literal(True)
     if chosen.kinds:
         taken = touchpoints.kind.isin(chosen.kinds)
@@ -166,13 +167,18 @@ def _distinct_count(d: Declaration, m: _Metrics) -> Value:
         )
         return (_ones(bits) + _[f"{bits}_others"].fill_null(0)).cast("float64")
     if d.of == "day" and d.window_days and d.window_days <= LONGEST_DAYS_IN_BITS:
-        back = (m.pairs.as_of_day - m.pairs.day + _ROOM).clip(lower=0, upper=d.window_days + 2 * _ROOM)
+        back = _between(m.pairs.as_of_day - m.pairs.day + _ROOM, d.window_days + 2 * _ROOM)
         return _ones(m.name(("days", *key), lambda: _bit_or(_bit(back, where)))).cast("float64")
     return _[m.name(("distinct", *key), lambda: column.nunique(where=where))].fill_null(0).cast("float64")
 
 
 def _ones(bits: str) -> Value:
     return _bit_count(_[bits].fill_null(0)).cast("int64")
+
+
+def _between(number: Value, most: int) -> Value:
+    """`number`, at least 0 and at most `most`."""
+    return ibis.greatest(ibis.least(number, most), 0)
 
 
 def _bit(number: Value, where: Value) -> Value:
@@ -221,15 +227,12 @@ def _active_weeks(d: Declaration, m: _Metrics) -> Value:
     back = m.pairs.as_of_week - m.pairs.week
     where = m.where(selection(d), None) & back.between(0, weeks)
     # Clipped, for an engine may compute before it filters: a touchpoint ten years old must not overflow the integer.
-    bit = _bit(back.clip(lower=0, upper=weeks), where)
+    bit = _bit(_between(back, weeks), where)
     bits = _[m.name(("weeks", selection(d), weeks), lambda: _bit_or(bit))].fill_null(0)
-    runs = [2**n - 1 for n in range(1, weeks + 1)]
-    run = sum((_has(bits, ones) | _has(bits, 2 * ones)).cast("int64") for ones in runs)
-    return run.cast("float64")
-
-
-def _has(bits: Value, wanted: int) -> Value:
-    return (bits & wanted) == wanted
+    # Adding one carries through the ones at the low end: they are what changes, but for the last bit.
+    run_bits = ibis.ifelse((bits & 1) == 1, bits, bits >> 1)
+    run = _bit_count((run_bits ^ (run_bits + 1)) >> 1).cast("int64")
+    return ibis.least(run, weeks).cast("float64")
 
 
 def _touch(d: Declaration, m: _Metrics) -> Value:

@@ -10,20 +10,26 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 import ibis
 from ibis.backends.duckdb import Backend
-from ibis.expr.types import Table
+from ibis.expr.types import Table, Value
 
-from features.declaration import Declaration
+from features.batch_touchpoints import takes
+from features.declaration import ACCOUNT_KINDS, Declaration
 from features.merged import Tables, span_of
+from features.selection import selections
 
 ROWS_A_PIECE = 100_000
 TOUCHPOINTS_A_PIECE = 2_000_000
+SPARSE = 1_000_003
+"""Numbers lie this far apart: DuckDB 2.0 joins dense ones in a way that can end in an internal error."""
 
 _READ: dict[str, tuple[str, ...]] = {
     "leads": (),
@@ -37,28 +43,41 @@ _READ: dict[str, tuple[str, ...]] = {
 _READ_WHERE_ASKED = {"channel": "channel", "campaign": "campaign_id", "detail": "detail"}
 
 
+class Divided(NamedTuple):
+    """A table whose column `piece` says where each row belongs; in each piece ordered `by` a column."""
+
+    name: str
+    table: Table
+    by: str = ""
+
+
 class Pieces:
     """`rows` and `tables` show one piece at a time, which `show` chooses; numbers stand for ids.
 
-    The same views show every piece, so that a query over them is compiled once.
+    The same views show every piece, so that a query over them is compiled
+    once; it can be while the pieces are still being written.
     """
 
-    def __init__(self, connection: Backend, folder: Path) -> None:
+    def __init__(self, connection: Backend, folder: Path, divided: Sequence[Divided]) -> None:
         self._connection = connection
         self._folder = folder
         self._prefix = f"piece_{uuid4().hex}"
-        self._blank: dict[str, str] = {}
+        self._schemas = {d.name: d.table.drop("piece").schema() for d in divided}
+        self._blank = {d.name: connection.compile(d.table.drop("piece").limit(0)) for d in divided}
+        copies = [self._copy(d) for d in divided]
+        self._writer = ThreadPoolExecutor(1)
+        self._written = self._writer.submit(lambda: [connection.raw_sql(copy) for copy in copies])
 
-    def add(self, name: str, divided: Table, *, by: str = "") -> None:
-        """Writes `divided`, whose column `piece` says where each row belongs, each piece ordered `by` a column."""
-        (self._folder / name).mkdir()
-        self._connection._run_pre_execute_hooks(divided)
-        sql = self._connection.compile(divided.order_by("piece", by) if by else divided)
-        self._connection.raw_sql(f"COPY ({sql}) TO {self._path(name)} (FORMAT parquet, PARTITION_BY (piece))")
-        self._blank[name] = self._connection.compile(divided.drop("piece").limit(0))
+    def _copy(self, divided: Divided) -> str:
+        (self._folder / divided.name).mkdir()
+        ordered = divided.table.order_by("piece", divided.by) if divided.by else divided.table
+        self._connection._run_pre_execute_hooks(ordered)
+        sql = self._connection.compile(ordered)
+        return f"COPY ({sql}) TO {self._path(divided.name)} (FORMAT parquet, PARTITION_BY (piece))"
 
     def numbers(self) -> list[int]:
-        """The pieces that have rows."""
+        """The pieces that have rows; waits until they are written."""
+        self._written.result()
         return sorted(int(found.name.removeprefix("piece=")) for found in (self._folder / "rows").iterdir())
 
     def show(self, number: int) -> None:
@@ -66,21 +85,28 @@ class Pieces:
             files = f"{name}/piece={number}"
             there = (self._folder / files).is_dir()
             read = f"FROM read_parquet({self._path(files, '*.parquet')}, hive_partitioning = false)"
-            view = f"CREATE OR REPLACE TEMP VIEW {self._prefix}_{name} AS "
+            view = f"CREATE OR REPLACE TEMP VIEW {self._view(name)} AS "
             self._connection.raw_sql(view + (read if there else blank))
 
     @property
     def rows(self) -> Table:
         """`ROW_COLUMNS` as numbers, and `lead` and `cycle`, as they are called outside."""
-        return self._connection.table(f"{self._prefix}_rows")
+        return self._table("rows")
 
     @property
     def tables(self) -> Tables:
-        return {name: self._connection.table(f"{self._prefix}_{name}") for name in _READ}
+        return {name: self._table(name) for name in _READ}
 
     def close(self) -> None:
+        self._writer.shutdown()
         for name in self._blank:
-            self._connection.raw_sql(f"DROP VIEW IF EXISTS {self._prefix}_{name}")
+            self._connection.raw_sql(f"DROP VIEW IF EXISTS {self._view(name)}")
+
+    def _table(self, name: str) -> Table:
+        return ibis.table(self._schemas[name], name=self._view(name))
+
+    def _view(self, name: str) -> str:
+        return f"{self._prefix}_{name}"
 
     def _path(self, *parts: str) -> str:
         return "'" + str(self._folder.joinpath(*parts)).replace("'", "''") + "'"
@@ -98,28 +124,27 @@ def divided(
         return connection.create_table(made[-1], table, temp=True)
 
     with tempfile.TemporaryDirectory(prefix="pieces-", dir=_spill_folder(connection)) as folder:
-        pieces = Pieces(connection, Path(folder))
         try:
-            _divide(pieces, tables, rows, declarations, count, made_once)
-            yield pieces
+            pieces = Pieces(connection, Path(folder), _divisions(tables, rows, declarations, count, made_once))
+            try:
+                yield pieces
+            finally:
+                pieces.close()
         finally:
-            pieces.close()
             for name in made:
                 connection.raw_sql(f"DROP TABLE {name}")
 
 
-def _divide(
-    pieces: Pieces,
+def _divisions(
     tables: Tables,
     rows: Table,
     declarations: Sequence[Declaration],
     count: int,
     made_once: Callable[[Table], Table],
-) -> None:
+) -> list[Divided]:
     leads, accounts = _placed(tables, rows, count, made_once)
-    pieces.add("rows", _rows_numbered(rows, leads))
     until = int(rows.as_of.max().execute())
-    asked = leads.filter(leads.asked)
+    asked = leads.filter(leads.asked).drop("asked")
 
     def numbered(name: str, placed: Table, key: str = "lead_id") -> Table:
         records = tables[name].filter(lambda t: (t.occurred_at < until) & (t.recorded_at < until))
@@ -127,14 +152,20 @@ def _divide(
             records = _without_what_nobody_reads(records, declarations)
         if name.endswith("_attributes"):
             records = records.filter(records.name.isin(sorted({d.attribute for d in declarations})))
-        return _numbered(records, placed, key, _READ[name])
+        found = records.join(placed, key)
+        if "asked" in placed.columns and name in _READ_OF_OTHERS:
+            found = found.filter(found.asked | _READ_OF_OTHERS[name](found, declarations))
+        return _numbered(found, key, _READ[name])
 
-    pieces.add("leads", _with_account(numbered("leads", leads), accounts))
-    for name, placed in {"lead_cycles": asked, "stage_changes": asked, "lead_attributes": leads}.items():
-        pieces.add(name, numbered(name, placed))
-    # In this order a lead's sums stay in the processor's cache while they grow.
-    pieces.add("touchpoints", numbered("touchpoints", leads), by="lead_id")
-    pieces.add("account_attributes", numbered("account_attributes", accounts, "account_id"))
+    return [
+        Divided("rows", _rows_numbered(rows, leads)),
+        Divided("leads", _with_account(numbered("leads", leads), accounts)),
+        *(Divided(name, numbered(name, asked)) for name in ("lead_cycles", "stage_changes")),
+        Divided("lead_attributes", numbered("lead_attributes", leads)),
+        Divided("account_attributes", numbered("account_attributes", accounts, "account_id")),
+        # In this order a lead's sums stay in the processor's cache while they grow.
+        Divided("touchpoints", numbered("touchpoints", leads), by="lead_id"),
+    ]
 
 
 def _placed(tables: Tables, rows: Table, count: int, made_once: Callable[[Table], Table]) -> tuple[Table, Table]:
@@ -154,12 +185,12 @@ def _placed(tables: Tables, rows: Table, count: int, made_once: Callable[[Table]
     piece = ibis.coalesce(homed.home_place, homed.place) % count
     placed = made_once(homed.select("lead_id", piece=piece))
     accounts = theirs.join(placed, "lead_id").select("account_id", "piece").distinct()
-    accounts = made_once(accounts.mutate(account_number=ibis.row_number()))
+    accounts = made_once(accounts.mutate(account_number=ibis.row_number() * SPARSE))
     others = known.join(accounts, "account_id").select("lead_id", "piece", asked=False)
     leads = (
         ibis.union(placed.mutate(asked=True), others).group_by("lead_id", "piece").aggregate(asked=ibis._.asked.any())
     )
-    return made_once(leads.mutate(lead_number=ibis.row_number())), accounts
+    return made_once(leads.mutate(lead_number=ibis.row_number() * SPARSE)), accounts
 
 
 def how_many(tables: Tables, rows: Table) -> int:
@@ -186,12 +217,27 @@ def _rows_numbered(rows: Table, leads: Table) -> Table:
     )
 
 
-def _numbered(records: Table, placed: Table, key: str, columns: Sequence[str]) -> Table:
+def _numbered(found: Table, key: str, columns: Sequence[str]) -> Table:
     number = {"lead_id": "lead_number", "account_id": "account_number"}[key]
-    found = records.join(placed.select(key, number, "piece"), key)
-    times = ("occurred_at", "recorded_at", *span_of(records))
-    carried = ("account_id",) if key == "lead_id" and "account_id" in records.columns else ()
+    times = ("occurred_at", "recorded_at", *span_of(found))
+    carried = ("account_id",) if key == "lead_id" and "account_id" in found.columns else ()
     return found.select(*columns, *times, *carried, "piece", **{key: found[number]})
+
+
+def _touchpoints_of_others(touchpoints: Table, declarations: Sequence[Declaration]) -> Value:
+    """Of leads without rows only what is counted over their account."""
+    counted = selections([d for d in declarations if d.kind in ACCOUNT_KINDS])
+    return ibis.or_(*(takes(touchpoints, chosen) for chosen in counted)) if counted else ibis.literal(False)
+
+
+def _attributes_of_others(attributes: Table, declarations: Sequence[Declaration]) -> Value:
+    return attributes.name.isin(sorted({d.attribute for d in declarations if d.kind in ACCOUNT_KINDS}))
+
+
+_READ_OF_OTHERS: dict[str, Callable[[Table, Sequence[Declaration]], Value]] = {
+    "touchpoints": _touchpoints_of_others,
+    "lead_attributes": _attributes_of_others,
+}
 
 
 def _with_account(leads: Table, accounts: Table) -> Table:

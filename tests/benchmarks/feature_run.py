@@ -19,6 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 THREADS = 2
+SQL_MEMORY = "3GB"
+"""It is run in one piece: less makes it spill, ours needs less."""
 SQL = Path(__file__).with_name("features.sql")
 
 
@@ -51,11 +53,9 @@ def of_part(part: str) -> frozenset[str]:
 def sql(folder: Path, plan: Path | None = None) -> pa.Table:
     import duckdb
 
-    from features.engine import MEMORY_LIMIT
-
     with tempfile.TemporaryDirectory() as spill:
         connection = duckdb.connect()
-        connection.execute(f"SET threads = {THREADS}; SET memory_limit = '{MEMORY_LIMIT}'")
+        connection.execute(f"SET threads = {THREADS}; SET memory_limit = '{SQL_MEMORY}'")
         connection.execute(f"SET temp_directory = '{spill}'")
         for file in folder.glob("*.parquet"):
             connection.execute(f"CREATE VIEW {file.stem} AS FROM '{file}'")
