@@ -139,9 +139,10 @@ def belongs(
 
 
 def _rows_after_changes(tables: Tables, spans: Table) -> Table:
-    stages = tables["stage_changes"].filter(lambda t: t.stage.notin(TERMINAL_STAGES))
+    cycles, stages = tables["lead_cycles"], tables["stage_changes"]
+    stages = stages.filter(stages.stage.notin(TERMINAL_STAGES))
     instants = ibis.union(
-        spans.select("lead_id", as_of=spans.seen + 1),
+        cycles.select("lead_id", as_of=_seen(cycles) + 1),
         stages.select("lead_id", as_of=_seen(stages) + 1),
     ).distinct()
     at = spans.join(instants, "lead_id").filter(lambda t: (t.seen < t.as_of) & (t.open_until >= t.as_of))

@@ -110,11 +110,7 @@ def test_training_rows_stand_only_where_the_lead_does(many) -> None:
 
     standing = {r for r in listed(unmerged) if read_as(merges_of_lead[r[0]], "lead", r[0], r[2]) == r[0]}
     assert standing < listed(unmerged)
-    found = listed(tables)
-    assert standing <= found
-    # Beyond that only the instant after which a lead stands again.
-    again = {m.seen + 1 for _w, merges in drawn for s, m in merges if s == "lead"}
-    assert {as_of for _lead, _cycle, as_of in found - standing} <= again
+    assert listed(tables) == standing
 
 
 def test_outcomes_of_the_one_that_goes_on_are_the_merged_one_s_too(many) -> None:
