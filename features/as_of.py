@@ -108,7 +108,7 @@ def _while_standing(spans: Table, standing: Table | None) -> Table:
         current_until=ibis.least(merged.current_until, merged.until),
         open_until=ibis.least(merged.open_until, merged.until),
     )
-    return ibis.union(never_merged, merged.filter(merged.seen < merged.current_until).select(*spans.columns))
+    return ibis.union(never_merged, merged.filter(merged.seen < merged.until).select(*spans.columns))
 
 
 def _superseded(cycles: Table) -> Table:
