@@ -70,12 +70,12 @@ def monitor(
             progress=lambda step: status.update(f"monitor: {step}"),
             history=history,
         )
-    _screen.print(f"history: snapshot {found['snapshot']}", soft_wrap=True)
     for line in three_lines(found, lang.value):
         _screen.print(line, markup=False, soft_wrap=True)
     _screen.print(table(found, lang.value))
     for reason in (*found["decision"]["noted"], *found["decision"]["silent"]):
         _screen.print(f"· {reason[lang.value]}", style="dim", markup=False)
+    _screen.print(f"history: snapshot {found['snapshot']}", soft_wrap=True)
     page = home.reports / found["page"]
     _screen.print(f"{page}\n{page.with_suffix('.json')}", markup=False, soft_wrap=True)
 

@@ -21,7 +21,7 @@ from data.company import Target
 from data.store.snapshots import Snapshot
 from data.times import WEEK
 from features.as_of import FOREVER, GRID_WEEKS, ROW_COLUMNS, Tables, creation_rows, cycle_spans, training_rows
-from features.batch import feature_table
+from features.engine import feature_values
 from features.merged import followed_changes
 from monitoring.evidence import PROBABILITY
 from monitoring.window import Window
@@ -40,6 +40,7 @@ class Population:
     """
 
     def __init__(self, snapshot: Snapshot, connection: DuckDB, window: Window, target: Target) -> None:
+        self.connection = connection
         self.tables: Tables = snapshot.tables(connection)
         self.company = snapshot.company
         self._window = window
@@ -138,7 +139,9 @@ def watched(population: Population, parts: Mapping[str, pd.DataFrame], bundle: B
     if together.empty:
         return {name: _without_features(rows, bundle) for name, rows in parts.items()}
     rows = ibis.memtable(together.astype({"lead_id": "object", "cycle_id": "object"}))
-    features = feature_table(population.tables, rows, bundle.declarations, population.company).to_pandas()
+    features = feature_values(
+        population.connection, population.tables, rows, bundle.declarations, population.company
+    ).to_pandas()
     known = scored(features.drop(columns=["cycle_id", "cycle_start"]), bundle)
     return {name: rows.merge(known, on=KEYS, how="left", validate="1:1") for name, rows in parts.items()}
 

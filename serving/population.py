@@ -11,15 +11,15 @@ from dataclasses import dataclass
 
 import ibis
 import pyarrow as pa
+from ibis.backends.duckdb import Backend
 
 from data.company import Company, Target
 from data.people.consent import Consents
 from data.store.snapshots import Snapshot
 from data.tables import STAGES
 from features.as_of import belongs, creation_rows, open_rows
-from features.batch import feature_table
 from features.declaration import Declaration
-from features.engine import local_engine
+from features.engine import feature_pieces, local_engine
 from serving.answer import is_past
 from serving.contract import CREATION
 
@@ -99,12 +99,15 @@ class FeatureRows:
     def __init__(
         self, history: History, rows: ibis.Table, declarations: Sequence[Declaration], company: Company
     ) -> None:
-        features = feature_table(history.tables, rows, declarations, company)
+        features = _gathered(
+            history.connection, feature_pieces(history.connection, history.tables, rows, declarations, company)
+        )
         born = history.tables["leads"].select("lead_id", _created="occurred_at")
         ordered = features.join(born, "lead_id").order_by("_created", "lead_id").drop("_created")
         # The engine keeps the order rows are inserted in, and spills to disk what memory does not hold.
         name = ibis.util.gen_name("features")
         self._table = history.connection.create_table(name, ordered, temp=True)
+        history.connection.raw_sql(f"DROP TABLE {features.get_name()}")
         self.count = int(self._table.count().to_pyarrow().as_py())
 
     def chunks(self, size: int) -> Iterator[pa.Table]:
@@ -113,11 +116,23 @@ class FeatureRows:
             yield self._table.limit(size, offset=start).to_pyarrow()
 
 
+def _gathered(connection: Backend, pieces: Iterator[pa.Table]) -> ibis.Table:
+    """All pieces in one table of the engine, which memory need not hold."""
+    name = ibis.util.gen_name("gathered")
+    for number, piece in enumerate(pieces):
+        connection.con.register("piece", piece)
+        connection.raw_sql(
+            f"{'INSERT INTO' if number else 'CREATE TEMP TABLE'} {name} {'' if number else 'AS'} FROM piece"
+        )
+        connection.con.unregister("piece")
+    return connection.table(name)
+
+
 @dataclass(frozen=True)
 class History:
     """A snapshot's tables, open on an engine."""
 
-    connection: ibis.BaseBackend
+    connection: Backend
     tables: Tables
 
     @staticmethod

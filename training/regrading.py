@@ -9,12 +9,12 @@ from typing import Any
 import ibis
 import numpy as np
 import pandas as pd
+from ibis.backends.duckdb import Backend
 from scipy.special import expit
 
 from data.store.snapshots import Snapshot
 from features.as_of import ROW_COLUMNS, creation_rows, open_rows
-from features.batch import feature_table
-from features.engine import local_engine
+from features.engine import feature_values, local_engine
 from features.merged import followed_changes
 from training.bundle import Bundle
 from training.outcomes import before_target
@@ -105,9 +105,7 @@ def grade_changes(
     )
 
 
-def _asked(
-    connection: ibis.BaseBackend, snapshot: Snapshot, bundle: Bundle, as_of: int
-) -> tuple[pd.DataFrame, str, int]:
+def _asked(connection: Backend, snapshot: Snapshot, bundle: Bundle, as_of: int) -> tuple[pd.DataFrame, str, int]:
     """(rows, which leads they are, how many there are in all)."""
     tables = snapshot.tables(connection)
     changes = followed_changes(tables, as_of=as_of).select("lead_id", "stage", "occurred_at", "recorded_at")
@@ -125,12 +123,12 @@ def _asked(
     return kept[list(ROW_COLUMNS)], words, len(rows)
 
 
-def _probabilities(connection: ibis.BaseBackend, snapshot: Snapshot, rows: pd.DataFrame, bundle: Bundle) -> np.ndarray:
+def _probabilities(connection: Backend, snapshot: Snapshot, rows: pd.DataFrame, bundle: Bundle) -> np.ndarray:
     if rows.empty:
         return np.zeros(0)
     tables = snapshot.tables(connection)
     asked = ibis.memtable(rows)
-    found = feature_table(tables, asked, bundle.declarations, snapshot.company).to_pandas()
+    found = feature_values(connection, tables, asked, bundle.declarations, snapshot.company).to_pandas()
     whole = rows.merge(found, on=list(ROW_COLUMNS), how="left", validate="one_to_one")
     columns = feature_columns(whole, bundle.declarations)
     return np.asarray(expit(bundle.scorer.margins([columns[d.name] for d in bundle.declarations], threads=2)))

@@ -16,9 +16,8 @@ from data.errors import DataRefused
 from data.store.snapshots import Snapshot
 from data.times import WEEK
 from features.as_of import ROW_COLUMNS, training_rows
-from features.batch import feature_table
 from features.declaration import Declaration
-from features.engine import local_engine
+from features.engine import feature_values, local_engine
 from features.merged import followed_changes
 from training.choosing import LOOKBACK_WEEKS, RECENT_WEEKS
 from training.matrix import Matrix
@@ -138,8 +137,7 @@ def feature_columns(found: pd.DataFrame, declarations: Sequence[Declaration]) ->
 def _matrix(history: History, rows: pd.DataFrame, declarations: Sequence[Declaration]) -> Matrix:
     asked = ibis.memtable(rows[list(ROW_COLUMNS)])
     tables = history.snapshot.tables(history.connection)
-    expression = feature_table(tables, asked, declarations, history.snapshot.company)
-    found = history.connection.to_pandas(expression)
+    found = feature_values(history.connection, tables, asked, declarations, history.snapshot.company).to_pandas()
     whole = rows.merge(found, on=list(ROW_COLUMNS), how="left", validate="one_to_one")
     return Matrix(
         declarations=tuple(declarations),
