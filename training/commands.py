@@ -264,8 +264,8 @@ def _train_and_tell(store: Store, home: Home, request: Request, instant: int) ->
         )
     _screen.print(telling.policy_line(trained.policy))
     _screen.print(f"registered as version {trained.version.number} for {trained.version.target}")
-    pages = [card_page(home, trained.bundle, lang) for lang in LANGS]
-    _screen.print(f"model card: {pages[0]} (日本語: {pages[1].name})", soft_wrap=True, markup=False)
+    for lang, word in zip(LANGS, ("model card:", "モデルカード:"), strict=True):
+        _screen.print(f"{word} {card_page(home, trained.bundle, lang)}", soft_wrap=True, markup=False)
     _promote_first(store, home, opened.result(), trained, instant)
 
 

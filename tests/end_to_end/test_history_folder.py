@@ -55,13 +55,20 @@ def _repeated(home: Home, folder: Path, register: Home) -> str:
         return train(store, home, lambda: Registry(register), request, now=NOW, say=silent).bundle.hash
 
 
+def _in_force(home: Home) -> str:
+    with Store.open(home) as store:
+        deployed = store.deployment("won")
+    assert deployed is not None
+    return deployed.bundle_hash
+
+
 def test_a_run_is_repeated_from_the_snapshot_it_names(
     leadscore: Run, home: Home, snapshot: Snapshot, plain: Path, tmp_path: Path
 ) -> None:
     """Trained from the store; from the snapshot's folder and from plain tables elsewhere."""
     said = leadscore("train", "--home", home.path, "--target", "won", "--trials", 2, now=CLOCK).stdout
     first = next(line for line in said.splitlines() if line.startswith("history: snapshot ")).split()[-1]
-    (bundle,) = (path.name for path in home.bundles.iterdir())
+    bundle = _in_force(home)
     assert first == snapshot.hash
     for name, folder in (("other", home.snapshots / first), ("third", plain)):
         assert _repeated(Home.at(tmp_path / name), folder, home) == bundle
