@@ -1,18 +1,23 @@
-"""One measured run in a process of its own: `python -m tests.benchmarks.feature_run ours|sql|pandas FOLDER OUT`.
+"""One measured run in a process of its own: `python -m tests.benchmarks.feature_run WHAT FOLDER OUT`.
 
-Prints one line of JSON: wall seconds, processor seconds, peak memory (MB).
-The answer goes to OUT as Parquet, outside of what is timed.
+WHAT is ours, pieces (ours, of which no more than a piece is held), sql or
+pandas. Prints one line of JSON: wall seconds, processor seconds, peak memory
+(MB), rows. The answer goes to OUT as Parquet, outside of what is timed; `-`
+writes none. FOLDER holds a history as tests.benchmarks.generated writes it.
+
+`python -m tests.benchmarks.feature_run sql FOLDER - tests/benchmarks/features.plan.txt` renews the committed plan
+of the hand-written SQL, as DuckDB ran it over 10,000,000 touchpoints.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
-import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,16 +30,34 @@ SQL = Path(__file__).with_name("features.sql")
 
 
 def ours(folder: Path, part: str = "") -> pa.Table:
+    from features.engine import feature_values
+
+    with asked_for(folder, part) as asked:
+        return feature_values(*asked)
+
+
+def pieces(folder: Path) -> pa.Table:
+    """Only the keys are kept, as by one who writes each piece away."""
+    from features.as_of import ROW_COLUMNS
+    from features.engine import feature_pieces
+
+    with asked_for(folder) as asked:
+        return pa.concat_tables([piece.select(list(ROW_COLUMNS)) for piece in feature_pieces(*asked)])
+
+
+@contextmanager
+def asked_for(folder: Path, part: str = "") -> Iterator[tuple]:
+    """The arguments of `feature_values` for the history of the folder and the default catalogue, or a part of it."""
     from data.company import Company
     from data.home import Home
     from features.catalogue import declarations
-    from features.engine import batch_engine, feature_values
+    from features.engine import batch_engine
 
     with tempfile.TemporaryDirectory() as home, batch_engine(Home.at(home), threads=THREADS) as connection:
         read = {file.stem: connection.read_parquet(file, table_name=file.stem) for file in folder.glob("*.parquet")}
         rows = read.pop("rows")
         wanted = tuple(d for d in declarations(Company()) if not part or d.kind in of_part(part))
-        return feature_values(connection, read, rows, wanted, Company())
+        yield connection, read, rows, wanted, Company()
 
 
 def of_part(part: str) -> frozenset[str]:
@@ -50,7 +73,8 @@ def of_part(part: str) -> frozenset[str]:
     }[part]
 
 
-def sql(folder: Path, plan: Path | None = None) -> pa.Table:
+def sql(folder: Path, plan: str = "") -> pa.Table:
+    """With a path as `plan` the plan is written there, with the figures of the run it was made in."""
     import duckdb
 
     with tempfile.TemporaryDirectory() as spill:
@@ -61,7 +85,8 @@ def sql(folder: Path, plan: Path | None = None) -> pa.Table:
             connection.execute(f"CREATE VIEW {file.stem} AS FROM '{file}'")
         statement = SQL.read_text(encoding="utf-8")
         if plan:
-            plan.write_text(connection.execute(f"EXPLAIN ANALYZE {statement}").fetchall()[0][1], encoding="utf-8")
+            made = connection.execute(f"EXPLAIN ANALYZE {statement}").fetchall()[0][1]
+            Path(plan).write_text(made, encoding="utf-8")
         else:
             connection.execute(statement)
         return connection.sql("FROM by_hand").to_arrow_table()
@@ -73,14 +98,19 @@ def pandas(folder: Path) -> pa.Table:
     return pa.Table.from_pandas(features(folder), preserve_index=False)
 
 
-RUNS: dict[str, Callable[..., pa.Table]] = {"ours": ours, "sql": sql, "pandas": pandas}
-
-
+RUNS: dict[str, Callable[..., pa.Table]] = {"ours": ours, "pieces": pieces, "sql": sql, "pandas": pandas}
 IMPORTED = {
     "ours": ("features.engine", "ibis.backends.duckdb"),
+    "pieces": ("features.engine", "ibis.backends.duckdb"),
     "sql": ("duckdb",),
     "pandas": ("tests.benchmarks.in_pandas",),
 }
+
+
+def peak_megabytes() -> float:
+    """Of this program alone: getrusage's figure starts from the peak of the process that started it."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def main(what: str, folder: str, out: str, *more: str) -> None:
@@ -91,7 +121,7 @@ def main(what: str, folder: str, out: str, *more: str) -> None:
     figures = {
         "wall": time.perf_counter() - wall,
         "processor": time.process_time() - processor,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_megabytes(),
         "rows": table.num_rows,
     }
     if out != "-":

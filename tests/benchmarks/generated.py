@@ -5,10 +5,13 @@ evenly, act mostly soon after, are recorded late now and then, and share
 accounts of very different size; touchpoints lie in the order they were
 recorded, as a store writes them. The rows are a random sample of those that
 training looks at: Mondays and instants after stage changes while a cycle is open.
+
+`python -m tests.benchmarks.generated FOLDER TOUCHPOINTS ROWS` writes one.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -280,3 +283,8 @@ def _table(name: str, columns: dict, first: int) -> pa.Table:
         array = pa.nulls(count, field.type) if column is None else column
         arrays.append((pa.array(array) if isinstance(array, np.ndarray) else array).cast(field.type))
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
+    write_history(Path(sys.argv[1]), touchpoints=int(sys.argv[2]), rows=int(sys.argv[3]))
