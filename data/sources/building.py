@@ -49,7 +49,12 @@ def lead_part(frame: Frame, section: LeadSection, origin: Origin) -> Part:
         "occurred_at": occurred,
         "recorded_at": occurred if origin.by_row else recorded(frame, section, occurred),
     }
-    cells = {"lead_id": section.id, "occurred_at": section.created, "recorded_at": section.recorded}
+    cells = {
+        "lead_id": section.id,
+        "source_id": section.id,
+        "occurred_at": section.created,
+        "recorded_at": section.recorded,
+    }
     return part(tables.LEADS, frame, origin, columns, {k: c.column for k, c in cells.items() if c})
 
 

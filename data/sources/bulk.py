@@ -21,13 +21,14 @@ from data.home import Home
 from data.sources.gathering import Progress
 from data.sources.mapping import Mapping
 from data.sources.naming import content_marks
+from data.sources.parts import CALLED as FROM_CALLED
 from data.sources.parts import FILE as FROM_FILE
 from data.sources.parts import ROW as FROM_ROW
 from data.sources.parts import schema_of
 from data.sources.reading import is_parquet, sources
 from data.sources.settling import TWICE, Settled
 from data.sources.values import true_in
-from data.store.bulk import FILE, MARK, PLACED_SCHEMA, POSITION, ROW, SOUND_SCHEMA, Intake, Outcome
+from data.store.bulk import CALLED, FILE, MARK, PLACED_SCHEMA, POSITION, ROW, SOUND_SCHEMA, Intake, Outcome
 from data.store.operational import Appended, Store
 from data.store.partitions import Overtaken
 from data.tables import Table
@@ -92,7 +93,7 @@ def append_in_bulk(
     appended, outcome = _accept(store, rows, into, sound, now=now, progress=progress)
     for reason, found in ((TWICE, outcome.twice), (THERE, outcome.conflicts)):
         for placed in found:
-            told = placed.rename_columns({FILE: FROM_FILE, ROW: FROM_ROW})
+            told = placed.rename_columns({FILE: FROM_FILE, ROW: FROM_ROW, CALLED: FROM_CALLED})
             settled.reject(tables.TOUCHPOINTS, told, "source_id", reason)
     conflicts = pa.concat_tables([PLACED_SCHEMA.empty_table(), *outcome.conflicts])
     return {**appended, tables.TOUCHPOINTS.name: Appended(outcome.accepted, outcome.unchanged, conflicts)}
@@ -143,6 +144,7 @@ def _placed(rows: pa.Table, before: int) -> pa.Table:
     if true_in(nameless).any():
         marks = pc.replace_with_mask(marks, nameless, content_marks(rows.filter(nameless)))
     positions = np.arange(before, before + rows.num_rows)
-    columns = {FILE: rows.column(FROM_FILE), ROW: rows.column(FROM_ROW), MARK: marks, POSITION: pa.array(positions)}
+    columns = {new: rows.column(old) for new, old in ((FILE, FROM_FILE), (ROW, FROM_ROW), (CALLED, FROM_CALLED))}
+    columns |= {MARK: marks, POSITION: pa.array(positions)}
     filled = [columns[name] if name in columns else rows.column(name) for name in SOUND_SCHEMA.names]
     return pa.Table.from_arrays(filled, schema=SOUND_SCHEMA)

@@ -108,10 +108,16 @@ def dated_part(frame: Frame, name: str, section: Timed, mapping: Mapping, origin
     times = (
         _stage_times(frame, section, columns, origin) if isinstance(section, StageSection) else _times(frame, section)
     )
-    named = {c: cell.column for c, cell in {**cells, "occurred_at": getattr(section, "at", None)}.items() if cell}
+    named = {column: cell.column for column, cell in _cells_told(frame, section, cells).items() if cell}
     columns |= {"source_id": _source_ids(frame, section, columns, times), **times}
     flat = isinstance(section, StageSection) and not section.at
     return part(shape.table, frame, origin, columns, named, flat=flat)
+
+
+def _cells_told(frame: Frame, section: Timed, cells: dict[str, Cell | None]) -> dict[str, Cell | None]:
+    own = {"source_id": getattr(section, "id", None), "occurred_at": getattr(section, "at", None)}
+    lead = {"lead_id": cells["lead_id"] or frame.file.lead_cell} if "lead_id" in cells else {}
+    return {**cells, **lead, **own, "recorded_at": section.recorded}
 
 
 def _read(frame: Frame, cell: Cell | None, kind: Kind, origin: Origin) -> pa.Array:

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from data import tables
 from data.sources.columns import ColumnSection, Subject, attribute_of, subject_of, type_of
-from data.sources.parts import AFTER, Origin, Part, joined, lead_ids, part, recorded
-from data.sources.people import account_ids, waiting
+from data.sources.parts import AFTER, TIMES, Origin, Part, joined, lead_ids, part, recorded
+from data.sources.people import account_cell, account_ids, waiting
 from data.sources.values import Frame
 from data.tables import Table
 
@@ -43,8 +43,9 @@ def _column_part(
 ) -> Part:
     text, number = typed_values(frame, column, section)
     later = section.known == "later"
+    dates = type_of(column, section) == "date"
     return _attribute_part(
-        frame, origin, attribute_of(column, section), column, subject, ids, text, number, later=later
+        frame, origin, attribute_of(column, section), column, subject, ids, text, number, later=later, dates=dates
     )
 
 
@@ -69,6 +70,7 @@ def _attribute_part(
     number: pa.Array | None,
     *,
     later: bool,
+    dates: bool = False,
 ) -> Part:
     table = TABLE_OF[subject]
     names = pa.repeat(pa.scalar(name), len(frame))
@@ -80,7 +82,10 @@ def _attribute_part(
         **{k: v for k, v in values.items() if v is not None},
         **(_now(frame, origin) if later else _known_at(frame, origin, subject, ids)),
     }
-    return part(table, frame, origin, columns, {"text": column, "number": column}, flat=True)
+    told = {"text": column, "number": column} if column else {}
+    owner = frame.file.lead_cell if subject == "lead" else account_cell(frame.file)
+    told |= {f"{subject}_id": owner.column} if owner else {}
+    return part(table, frame, origin, columns, told, flat=True, instants=TIMES | ({"number"} if dates else set()))
 
 
 def _known_at(frame: Frame, origin: Origin, subject: Subject, ids: pa.Array) -> dict[str, pa.Array]:

@@ -13,7 +13,8 @@ import pyarrow as pa
 from data.errors import DataRefused
 from data.sources import rejects
 from data.sources.building import parts_of
-from data.sources.parts import Origin, Part, schema_of
+from data.sources.called import Called
+from data.sources.parts import CALLED, Origin, Part, schema_of
 from data.sources.reading import Source, blocks, sources
 from data.sources.used import columns_used
 from data.sources.values import Frame
@@ -39,6 +40,8 @@ class Gathered:
     dated: dict[Table, pa.Table] = field(default_factory=dict)
     flat: dict[Table, pa.Table] = field(default_factory=dict)
     rejects: pa.Table = field(default_factory=rejects.SCHEMA.empty_table)
+    called: list[Called] = field(default_factory=list)
+    """What the rows' columns are called in their files; the rows say which by its place."""
     undeclared: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """File → columns that the mapping says nothing about."""
     rows_read: dict[str, int] = field(default_factory=dict)
@@ -50,12 +53,17 @@ class _Collector:
     aside: Aside
     parts: dict[tuple[Table, bool], list[pa.Table]] = field(default_factory=dict)
     rejects: list[pa.Table] = field(default_factory=list)
+    called: dict[Called, int] = field(default_factory=dict)
 
-    def add(self, part: Part) -> None:
+    def add(self, part: Part, timezone: str, id_prefix: str) -> None:
+        called = Called(tuple(part.named.items()), part.instants, timezone, id_prefix)
+        number = pa.scalar(self.called.setdefault(called, len(self.called)), pa.int16())
+        place = part.rows.schema.get_field_index(CALLED)
+        rows = part.rows.set_column(place, CALLED, pa.repeat(number, part.rows.num_rows))
         if put := self.aside.get(part.table):
-            put(part.rows)
+            put(rows)
         else:
-            self.parts.setdefault((part.table, part.flat), []).append(part.rows)
+            self.parts.setdefault((part.table, part.flat), []).append(rows)
         if part.rejects.num_rows:
             self.rejects.append(part.rejects)
 
@@ -84,6 +92,7 @@ def gather(mapping: Mapping, now: int, progress: Progress = quiet, *, aside: Asi
         gathered.rows_read[source.name] = _read(source, mapping, now, collector, progress)
     gathered.dated, gathered.flat = collector.tables(flat=False), collector.tables(flat=True)
     gathered.rejects = rejects.together(collector.rejects)
+    gathered.called = list(collector.called)
     return gathered
 
 
@@ -93,7 +102,7 @@ def _read(source: Source, mapping: Mapping, now: int, collector: _Collector, pro
     for block in blocks(source, columns_used(source.section)):
         frame = Frame(block.rows, block.numbers, source.section, mapping.company.timezone, mapping.missing)
         for part in parts_of(frame, mapping, origin):
-            collector.add(part)
+            collector.add(part, source.section.timezone or mapping.company.timezone, mapping.id_prefix)
         done += len(frame)
         progress(source.name, done)
     for row, reason in source.broken:

@@ -31,9 +31,11 @@ def history_part(frame: Frame, section: HistorySection, origin: Origin) -> Part:
         "occurred_at": occurred,
         "recorded_at": recorded(frame, section, occurred),
     }
-    return part(
-        TABLE_OF[subject], frame, origin, columns, {"occurred_at": section.at.column, "name": section.name.column}
-    )
+    owner = section.account or section.lead or frame.file.lead_cell
+    cells = {"occurred_at": section.at, "recorded_at": section.recorded, "name": section.name}
+    cells |= {"source_id": section.id, f"{subject}_id": owner}
+    named = {name: cell.column for name, cell in cells.items() if cell}
+    return part(TABLE_OF[subject], frame, origin, columns, named)
 
 
 def _values(frame: Frame, section: HistorySection, names: pa.Array) -> tuple[pa.Array, pa.Array, pa.Array]:

@@ -111,7 +111,7 @@ def _outcomes(company: Company, known: Known, settled: Settled) -> Outcomes:
 
 
 def _conflicts(settled: Settled, appended: dict[str, Appended]) -> list[pa.Table]:
-    told = Settled()
+    told = Settled(called=settled.called)
     for table, rows in settled.rows.items():
         conflicts = appended[table.name].conflicts.column("source_id")
         mine = rows.filter(pc.is_in(rows.column("source_id"), value_set=conflicts.combine_chunks()))

@@ -20,12 +20,18 @@ ROW, FILE = "__row", "__file"
 OF, AFTER = "__of", "__after"
 """Whose creation a row waits for ("lead:7", "account:3"), and how long after it: where `occurred_at`
 is null it becomes creation + after, else it is no earlier than that."""
+CALLED = "__called"
+"""Which of the import's `data.sources.called.Called` says what the row's columns are called in its file."""
 PROVENANCE = (
     pa.field(ROW, pa.int64()),
     pa.field(FILE, pa.string()),
     pa.field(OF, pa.string()),
     pa.field(AFTER, pa.int64()),
+    pa.field(CALLED, pa.int16()),
 )
+
+
+TIMES = frozenset({"occurred_at", "recorded_at"})
 
 
 def stored_form(table: Table, rows: pa.Table) -> pa.Table:
@@ -52,6 +58,10 @@ class Part:
     rows: pa.Table
     """The table's Arrow schema, all nullable, and PROVENANCE."""
     rejects: pa.Table
+    named: dict[str, str]
+    """Column of the table → column of the file."""
+    instants: frozenset[str]
+    """Columns of the table that hold microseconds."""
     flat: bool = False
     """Current state rather than dated records: a changed value is a change found now."""
 
@@ -68,6 +78,7 @@ def part(
     named: dict[str, str],
     *,
     flat: bool = False,
+    instants: frozenset[str] = TIMES,
 ) -> Part:
     """The sound rows of `frame` as rows of `table`.
 
@@ -77,9 +88,8 @@ def part(
     """
     _complain_of_empty(table, frame, columns, named)
     keep = pa.array(~_any(frame) & ~frame.skipped)
-    return Part(
-        table, _rows(table, frame, origin, columns).filter(keep), faults_told(table, frame, origin, named), flat
-    )
+    rows = _rows(table, frame, origin, columns).filter(keep)
+    return Part(table, rows, faults_told(table, frame, origin, named), named, instants, flat)
 
 
 def _rows(table: Table, frame: Frame, origin: Origin, columns: dict[str, pa.Array]) -> pa.Table:
@@ -104,8 +114,7 @@ def _complain_of_empty(table: Table, frame: Frame, columns: dict[str, pa.Array],
 
 
 def _must_be_there(column: Column, waits: bool) -> bool:
-    times = {"occurred_at", "recorded_at"}
-    return column.required and column.name not in {"source", "source_id"} and not (waits and column.name in times)
+    return column.required and column.name not in {"source", "source_id"} and not (waits and column.name in TIMES)
 
 
 def faults_told(table: Table, frame: Frame, origin: Origin, named: dict[str, str]) -> pa.Table:

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from data import tables
 from data.sources.cells import Cell, Timed
 from data.sources.parts import AFTER, OF, Origin, Part, joined, lead_ids, part, pseudonyms, raw_lead_ids, recorded
+from data.sources.sections import FileSection
 from data.sources.values import Frame
 from data.tables import Table
 
@@ -23,11 +24,16 @@ def person_ids(frame: Frame) -> pa.Array:
 def account_ids(frame: Frame) -> pa.Array:
     """The account's id, else (where the file describes accounts) one account a lead."""
     file = frame.file
-    cell = (file.account and file.account.id) or (file.join and file.join.account) or (file.lead and file.lead.account)
-    ids = frame.text(cell or None)
+    ids = frame.text(account_cell(file))
     return (
         pc.coalesce(ids, joined("lead", raw_lead_ids(frame, None))) if file.lead and describes_accounts(frame) else ids
     )
+
+
+def account_cell(file: FileSection) -> Cell | None:
+    """The column with the account's id."""
+    own, join, lead = file.account and file.account.id, file.join and file.join.account, file.lead and file.lead.account
+    return own or join or lead or None
 
 
 def describes_accounts(frame: Frame) -> bool:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from data import tables
 from data.sources import rejects
+from data.sources.called import Called, by_section
 from data.sources.changes import flat_rows_to_store
 from data.sources.gathering import Gathered
 from data.sources.naming import named_records, without_duplicates
@@ -39,16 +40,16 @@ class Settled:
     rejected_leads: list[pa.Table] = field(default_factory=list)
     check: RowCheck | None = None
     """For rows that come later, too many to be settled together."""
+    called: list[Called] = field(default_factory=list)
 
     def reject(self, table: Table, rows: pa.Table, column: str, reason: str) -> None:
+        """Tells of the rows by what their file calls `column`."""
         if rows.num_rows and table == tables.LEADS:
             self.rejected_leads.append(rows)
-        if rows.num_rows:
-            values = _shown(rows.column(column))
-            told = rejects.rejected(
-                _whole(rows.column(FILE)), _whole(rows.column(ROW)), table.name, column, values, reason
-            )
-            self.rejects.append(told)
+        for called, some in by_section(rows, self.called):
+            name, values = called.told(some, column)
+            files, numbers = _whole(some.column(FILE)), _whole(some.column(ROW))
+            self.rejects.append(rejects.rejected(files, numbers, table.name, name, values, reason))
 
 
 def settle(gathered: Gathered, known: Known, *, source: str, now: int, by_row: bool) -> Settled:
@@ -57,7 +58,7 @@ def settle(gathered: Gathered, known: Known, *, source: str, now: int, by_row: b
     Leads come first; everything else is held against the leads of this import
     and of the store.
     """
-    out = Settled()
+    out = Settled(called=gathered.called)
     leads = _leads(gathered, known, source, now, by_row, out)
     check = out.check = RowCheck(
         _places(out.rejected_leads),
@@ -118,13 +119,13 @@ def _leads(gathered: Gathered, known: Known, source: str, now: int, by_row: bool
         return schema_of(tables.LEADS).empty_table()
     rows = rows if by_row else _past(tables.LEADS, rows, now, out)
     rows, twice = without_duplicates(rows)
-    out.reject(tables.LEADS, twice, "lead_id", "the same lead id again with other content; the first is kept")
+    out.reject(tables.LEADS, twice, "source_id", "the same lead id again with other content; the first is kept")
     elsewhere = known.leads.filter(pc.not_equal(known.leads.column("source"), source)).column("lead_id")
     taken = true_in(pc.is_in(rows.column("lead_id"), value_set=_whole(elsewhere)))
     out.reject(
         tables.LEADS,
         rows.filter(taken),
-        "lead_id",
+        "source_id",
         "another source has a lead of this id; declare id_prefix in this mapping",
     )
     out.rows[tables.LEADS] = rows.filter(~taken)
@@ -208,10 +209,6 @@ def _with_times(rows: pa.Table, occurred: np.ndarray, recorded: np.ndarray) -> p
     for name, values in (("occurred_at", occurred), ("recorded_at", recorded)):
         rows = rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name), pa.array(values, pa.int64()))
     return rows
-
-
-def _shown(column: pa.ChunkedArray) -> pa.Array:
-    return _whole(column.cast(pa.string()))
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:

@@ -44,19 +44,27 @@ from data.tables import TOUCHPOINTS
 if TYPE_CHECKING:
     import duckdb
 
-FILE, ROW, MARK, POSITION = "__file", "__row", "__mark", "__position"
+FILE, ROW, CALLED, MARK, POSITION = "__file", "__row", "__called", "__mark", "__position"
 SOUND_SCHEMA = pa.schema(
     [
         *(f.with_nullable(True) for f in TOUCHPOINTS.snapshot_schema()),
         pa.field(FILE, pa.string()),
         pa.field(ROW, pa.int64()),
+        pa.field(CALLED, pa.int16()),
         pa.field(MARK, pa.string()),
         pa.field(POSITION, pa.int64()),
     ]
 )
-"""A touchpoint and where it stands. Without a source id `__mark` names its content, and equal ones of one file
-are counted in the order of `__position`."""
-PLACED_SCHEMA = pa.schema([pa.field(FILE, pa.string()), pa.field(ROW, pa.int64()), pa.field("source_id", pa.string())])
+"""A touchpoint, where it stands, and which form of its file it has (`data.sources.called`). Without a source id
+`__mark` names its content, and equal ones of one file are counted in the order of `__position`."""
+PLACED_SCHEMA = pa.schema(
+    [
+        pa.field(FILE, pa.string()),
+        pa.field(ROW, pa.int64()),
+        pa.field(CALLED, pa.int16()),
+        pa.field("source_id", pa.string()),
+    ]
+)
 """Where a row came from that was not taken, and its name."""
 _ROWS_A_BUCKET = 250_000
 _MOST_BITS = 8
@@ -240,7 +248,7 @@ def _join(
         " named AS (SELECT * REPLACE (coalesce(source_id, __mark || CASE WHEN count > 0 THEN '#' || count ELSE '' END)"
         "   AS source_id) FROM counted),"
         f" keyed AS (SELECT *, {name_sql()} AS name_lo, {content_sql(TOUCHPOINTS)} AS content FROM named)"
-        f" SELECT {columns}, __file, __row, k.name_hi, k.name_lo, k.content, h.content AS there,"
+        f" SELECT {columns}, __file, __row, __called, k.name_hi, k.name_lo, k.content, h.content AS there,"
         " row_number() OVER again AS nth, first_value(k.content) OVER again AS first"
         f" FROM keyed k LEFT JOIN ({known}) h ON h.name_hi = k.name_hi AND h.name_lo = k.name_lo"
         " WINDOW again AS (PARTITION BY k.name_hi, k.name_lo ORDER BY __position)"
@@ -258,7 +266,7 @@ def _tell(engine: duckdb.DuckDBPyConnection, outcome: Outcome) -> None:
         (outcome.conflicts, "nth = 1 AND there <> content"),
         (outcome.twice, "nth > 1 AND content <> first"),
     ):
-        found = engine.sql(f"SELECT __file, __row, source_id FROM joined WHERE {which}").to_arrow_table()
+        found = engine.sql(f"SELECT __file, __row, __called, source_id FROM joined WHERE {which}").to_arrow_table()
         if found.num_rows:
             told.append(found.cast(PLACED_SCHEMA))
 

@@ -20,6 +20,15 @@ seats = { type = "number" }
 stage = { column = "status", words = { "won" = "won", "Lost!" = "lost" } }
 at = "closed"
 """
+PREFIXED = """
+source = "crm"
+id_prefix = "c-"
+[company]
+timezone = "UTC"
+[targets.won]
+stage = "won"
+horizon = "90d"
+"""
 CP932 = ('path = "leads.csv"', 'path = "leads.csv"\nencoding = "cp932"')
 SOUND = "id,created,seats,status,closed\nok,2026-01-01,3,won,2026-02-01\n"
 
@@ -34,11 +43,11 @@ SOUND = "id,created,seats,status,closed\nok,2026-01-01,3,won,2026-02-01\n"
         ("b,2026-01-01,3,closed won,2026-02-01", [("status", "closed won", "unknown stage; translate it")]),
         ("b,2026-01-01,3,won,soon", [("closed", "soon", "not a date")]),
         ("b,2026-01-01,3,won,", [("closed", "", "no occurred at")]),
-        ("b,2026-01-01,3,won,2025-12-31", [("occurred_at", "1767139200000000", "before the lead was created")]),
-        ("b,2026-12-01,3,,", [("occurred_at", "1796083200000000", "a time after this import")]),
+        ("b,2026-01-01,3,won,2025-12-31", [("closed", "2025-12-31T00:00:00+00:00", "before the lead was created")]),
+        ("b,2026-12-01,3,,", [("created", "2026-12-01T00:00:00+00:00", "a time after this import")]),
         ("b,2026-01-01,3,,2026-02-01", [("status", "", "no stage")]),
-        ("b,2026-01-01,3,won,2027-01-01", [("occurred_at", "1798761600000000", "a time after this import")]),
-        ("ok,2026-01-05,4,won,2026-02-05", [("lead_id", "ok", "the same lead id again with other content")]),
+        ("b,2026-01-01,3,won,2027-01-01", [("closed", "2027-01-01T00:00:00+00:00", "a time after this import")]),
+        ("ok,2026-01-05,4,won,2026-02-05", [("id", "ok", "the same lead id again with other content")]),
         ("b,2026-01-01,3,won,2026-02-01,extra", [("", "", "6 fields where the header has 5")]),
         ("b,2026-01-01", [("", "", "2 fields where the header has 5")]),
     ],
@@ -79,10 +88,10 @@ def test_touchpoints_of_nobody_and_of_unknown_kind(desk) -> None:
         BODY
         + '[[files]]\npath = "t.csv"\n[[files.touchpoints]]\nlead = "who"\nat = "at"\nkind = "what"\nactor = "by"\n'
     )
-    assert sorted((row, value, reason[:13]) for _, row, _, value, reason in desk.rejected()) == [
-        (2, "x", "no such lead "),
-        (3, "fax", "unknown kind;"),
-        (4, "dog", "unknown actor"),
+    assert sorted((row, column, value, reason[:13]) for _, row, column, value, reason in desk.rejected()) == [
+        (2, "who", "x", "no such lead "),
+        (3, "what", "fax", "unknown kind;"),
+        (4, "by", "dog", "unknown actor"),
     ]
     assert desk.rows("touchpoints")["kind"].tolist() == ["page_view"]
 
@@ -93,8 +102,42 @@ def test_one_id_with_two_contents(desk) -> None:
     body = '[[files]]\npath = "t.csv"\n[[files.touchpoints]]\nid = "n"\nlead = "who"\nat = "at"\n'
     body += 'kind = { value = "call" }\n'
     desk.load(BODY + body)
-    assert [(row, value, reason[:26]) for _, row, _, value, reason in desk.rejected()] == [
-        (2, "1", "the same record again with")
+    assert [(row, column, value, reason[:26]) for _, row, column, value, reason in desk.rejected()] == [
+        (2, "n", "1", "the same record again with")
+    ]
+
+
+def test_a_rejection_speaks_as_its_file_does(desk) -> None:
+    """Two files of one table, each by its own column names, time zone and spelling of ids."""
+    desk.write("leads.csv", SOUND)
+    desk.write("tokyo.csv", "n,who,いつ\n1,ok,2026-06-03 09:00\n2,nobody,2026-03-01\n")
+    desk.write("utc.csv", "key,lead,when\n1,ok,2026-06-03T09:00Z\n3,noone,2026-03-01\n")
+    body = '[[files]]\npath = "tokyo.csv"\ntimezone = "Asia/Tokyo"\n[[files.touchpoints]]\nid = "n"\nlead = "who"\n'
+    body += 'at = "いつ"\nkind = { value = "call" }\n[[files]]\npath = "utc.csv"\n[[files.touchpoints]]\nid = "key"\n'
+    body += 'lead = "lead"\nat = "when"\nkind = { value = "call" }\n'
+    desk.load(BODY + body, head=PREFIXED)
+    assert sorted(told[:4] for told in desk.rejected()) == [
+        ("tokyo.csv", 1, "いつ", "2026-06-03T09:00:00+09:00"),
+        ("tokyo.csv", 2, "who", "nobody"),
+        ("utc.csv", 1, "when", "2026-06-03T09:00:00+00:00"),
+        ("utc.csv", 2, "lead", "noone"),
+    ]
+
+
+def test_a_value_told_twice_and_a_time_that_no_column_holds(desk) -> None:
+    """What contradicts is the value; a time worked out from creation stands in no column."""
+    desk.write("leads.csv", "id,created,status\nok,2026-01-01,\nnew,2026-05-20,lost\n")
+    desk.write("more.csv", "lead,seats,since\nok,3,2026-01-05\nok,4,2026-01-06\n")
+    desk.load(
+        BODY.split("[files.columns]", maxsplit=1)[0]
+        + '[[files.stages]]\nstage = { column = "status", words = { lost = "lost" } }\nknown_after = "30d"\n'
+        + '[[files]]\npath = "more.csv"\n[files.join]\nlead = "lead"\n[files.columns]\nseats = { type = "number" }\n'
+        + 'since = { type = "date" }\n'
+    )
+    assert sorted(told[:4] for told in desk.rejected()) == [
+        ("leads.csv", 2, "", "2026-06-18T23:59:59.999999+00:00"),
+        ("more.csv", 2, "seats", "4"),
+        ("more.csv", 2, "since", "2026-01-06T00:00:00+00:00"),
     ]
 
 

@@ -70,7 +70,13 @@ def some_rows(rows: Rows, table: Table) -> pa.Table:
 def add_partition(store: Store, touchpoints: pa.Table) -> None:
     with bulk.intake(store) as mine:
         size = len(touchpoints)
-        extra = {bulk.FILE: ["f"] * size, bulk.ROW: range(size), bulk.MARK: [""] * size, bulk.POSITION: range(size)}
+        extra = {
+            bulk.FILE: ["f"] * size,
+            bulk.ROW: range(size),
+            bulk.CALLED: [0] * size,
+            bulk.MARK: [""] * size,
+            bulk.POSITION: range(size),
+        }
         sound = pa.Table.from_pydict(
             {**{n: touchpoints[n] for n in touchpoints.column_names}, **extra}, bulk.SOUND_SCHEMA
         )

@@ -178,7 +178,13 @@ def test_a_partition_that_does_not_fit_is_not_registered(small_disk: SmallDisk, 
 
 def _add_partition(store: Store, touchpoints: pa.Table) -> None:
     size = len(touchpoints)
-    extra = {bulk.FILE: ["f"] * size, bulk.ROW: range(size), bulk.MARK: [""] * size, bulk.POSITION: range(size)}
+    extra = {
+        bulk.FILE: ["f"] * size,
+        bulk.ROW: range(size),
+        bulk.CALLED: [0] * size,
+        bulk.MARK: [""] * size,
+        bulk.POSITION: range(size),
+    }
     columns = {**{name: touchpoints[name] for name in touchpoints.column_names}, **extra}
     with bulk.intake(store) as mine:
         pq.write_table(pa.Table.from_pydict(columns, bulk.SOUND_SCHEMA), mine.sound_file)
