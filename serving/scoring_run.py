@@ -126,6 +126,6 @@ def _answers(
 def _statuses(rows: pa.Table, people: Population, heard: Withdrawals, now: int) -> list[str | None]:
     leads, instants = rows["lead_id"].to_pylist(), rows["as_of"].to_pylist()
     return [
-        people.status_of(lead, as_of, now) if heard.allows(lead, as_of=as_of, now=now) else "no_consent"
+        people.status_of(lead, as_of, now) if heard.allows(lead, as_of=as_of) else "no_consent"
         for lead, as_of in zip(leads, instants, strict=True)
     ]

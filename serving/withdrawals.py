@@ -9,6 +9,7 @@ from __future__ import annotations
 from time import monotonic
 
 from data.people.consent import Consents
+from data.people.merges import FOREVER
 from data.store.engine import last_seq
 from data.store.operational import Store
 from data.tables import CONSENTS, LEADS, MERGES
@@ -27,8 +28,12 @@ class Withdrawals:
         self._asked = monotonic() if history_from_store else float("-inf")
         self._consents: Consents | None = None
 
-    def allows(self, lead_id: str, *, as_of: int, now: int) -> bool:
-        return self._consents is None or self._consents.allow_then_and_now(lead_id, as_of=as_of, now=now)
+    def allows(self, lead_id: str, *, as_of: int) -> bool:
+        """Whether the store's words, as of `as_of` and by the newest of all, let the lead be scored.
+
+        Not by those before the run began: who withdraws meanwhile does so after it.
+        """
+        return self._consents is None or self._consents.allow_then_and_now(lead_id, as_of=as_of, now=FOREVER)
 
     def listen(self) -> None:
         """To be called before each chunk of answers."""

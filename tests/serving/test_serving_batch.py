@@ -214,11 +214,11 @@ def test_a_long_run_hears_a_withdrawal_within_a_minute(tmp_path: Path, monkeypat
         store.append(CONSENTS, pa.Table.from_pylist([full], consents.schema), now=NOW)
         clock.append(ASKED_AGAIN - 1)
         heard.listen()
-        assert heard.allows("L0005", as_of=NOW, now=NOW)
+        assert heard.allows("L0005", as_of=NOW)
         clock.append(ASKED_AGAIN)
         heard.listen()
-        assert not heard.allows("L0005", as_of=NOW, now=NOW)
-        assert heard.allows("L0006", as_of=NOW, now=NOW)
+        assert not heard.allows("L0005", as_of=NOW)
+        assert heard.allows("L0006", as_of=NOW)
     assert ASKED_AGAIN <= 60
 
 
