@@ -22,6 +22,7 @@ from serving.reasons import Ranked, ReasonPlan, most_telling
 from serving.unknowns import Profile
 from serving.words import ReasonWords
 from training.bundle import Bundle, Scored, logistic
+from training.deals import Expected
 from training.policy import Policy, score_of
 
 Value = float | str | None
@@ -123,6 +124,9 @@ def _silent(force: InForce, status: Status) -> TargetAnswer:
         reasons=[],
         little_known=None,
         expected_value=None,
+        expected_value_low=None,
+        expected_value_high=None,
+        days_to_outcome=None,
         threshold_met=None,
         model_version=force.deployment.model_version,
         policy_version=force.deployment.policy_id,
@@ -133,7 +137,7 @@ def _spoken(force: InForce, asked: Asked, status: Status, values: Sequence[Value
     chance = logistic(scored.margin) if scored.probability is None else scored.probability
     every = force.reasons.rank(scored.contributions)
     shown = every if asked.all_reasons else most_telling(every)
-    mean = force.policy.mean_amount
+    deal = expected_deal(force, values, scored.probability)
     return TargetAnswer(
         target=force.bundle.target,
         status=status,
@@ -148,10 +152,31 @@ def _spoken(force: InForce, asked: Asked, status: Status, values: Sequence[Value
         odds=_odds(force.bundle, scored.probability, asked.lang),
         reasons=[_reason(force, ranked, scored, values, asked.lang) for ranked in shown],
         little_known=_little_known(force, values, asked.lang),
-        expected_value=None if scored.probability is None or mean is None else scored.probability * mean,
+        expected_value=deal.amount,
+        expected_value_low=deal.amount_low,
+        expected_value_high=deal.amount_high,
+        days_to_outcome=deal.days,
         threshold_met=force.policy.threshold_met(chance),
         model_version=force.deployment.model_version,
         policy_version=force.deployment.policy_id,
+    )
+
+
+def expected_deal(force: InForce, values: Sequence[Value], probability: float | None) -> Expected:
+    """The deal's figures, its amounts times the probability; without a probability there are none.
+
+    Bundles that know nothing of amounts answer with the policy's mean amount.
+    """
+    if probability is None:
+        return Expected()
+    found = Expected() if force.bundle.deals is None else force.bundle.deals.expected(values)
+    if found.amount is None:
+        mean = force.policy.mean_amount
+        return Expected(amount=None if mean is None else probability * mean, days=found.days)
+    assert found.amount_low is not None
+    assert found.amount_high is not None
+    return Expected(
+        probability * found.amount, probability * found.amount_low, probability * found.amount_high, found.days
     )
 
 

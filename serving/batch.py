@@ -32,6 +32,9 @@ SCORE_SCHEMA = pa.schema(
         ("fit", pa.float64()),
         ("behaviour", pa.float64()),
         ("expected_value", pa.float64()),
+        ("expected_value_low", pa.float64()),
+        ("expected_value_high", pa.float64()),
+        ("days_to_outcome", pa.float64()),
         ("threshold_met", pa.bool_()),
         *((f"reason_{n}", pa.string()) for n in range(1, REASONS + 1)),
         ("model_version", pa.string()),
@@ -65,7 +68,7 @@ def score_chunk(force: InForce, features: pa.Table, statuses: Sequence[str | Non
     columns = {d.name: _column(features[d.name], d.is_category) for d in force.bundle.declarations}
     scored = force.bundle.score_columns(columns)
     silent = np.array([status is not None for status in statuses])
-    figures = _figures(force, scored, silent)
+    figures = _figures(force, columns, scored, silent)
     reasons = _reasons(force, columns, scored.contributions, silent, run.lang)
     scores = _score_rows(force, features, figures, reasons)
     return Chunk(scores, _ledger_rows(force, features, figures, columns, scored, statuses, run))
@@ -78,14 +81,38 @@ def _column(values: pa.ChunkedArray, is_category: bool) -> list[str | None] | np
     return np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def _figures(force: InForce, scored: ScoredTable, silent: np.ndarray) -> dict[str, pa.Array]:
+def _deals(
+    force: InForce, columns: dict[str, list[str | None] | np.ndarray], scored: ScoredTable
+) -> dict[str, np.ndarray]:
+    """As `expected_deal` for each row; NaN for None."""
+    nothing = np.full(len(scored.margin), np.nan)
+    found = dict.fromkeys(("amount", "amount_low", "amount_high", "days"), nothing)
+    if force.bundle.deals is not None:
+        found = force.bundle.deals.expected_columns([columns[d.name] for d in force.bundle.declarations])
+    if force.policy.mean_amount is not None and np.isnan(found["amount"]).all():
+        found = {**found, "amount": np.full(len(nothing), force.policy.mean_amount)}
+    known = np.where(np.isnan(scored.probability), np.nan, 1.0)
+    return {
+        "expected_value": scored.probability * found["amount"],
+        "expected_value_low": scored.probability * found["amount_low"],
+        "expected_value_high": scored.probability * found["amount_high"],
+        "days_to_outcome": known * found["days"],
+    }
+
+
+def _figures(
+    force: InForce,
+    columns: dict[str, list[str | None] | np.ndarray],
+    scored: ScoredTable,
+    silent: np.ndarray,
+) -> dict[str, pa.Array]:
     """The numeric columns of the answer, null where a lead gets no score."""
     policy = force.policy
     margins = scored.margin.tolist()
     chance = scored.probability if force.bundle.proven else np.array([logistic(m) for m in margins], dtype=np.float64)
     grades = np.select([chance >= policy.cut_a, chance >= policy.cut_b, chance >= policy.cut_c], ["A", "B", "C"], "D")
     unproven = np.isnan(scored.probability)
-    value = scored.probability * (policy.mean_amount if policy.mean_amount is not None else np.nan)
+    deals = {name: pa.array(f, mask=silent | np.isnan(f)) for name, f in _deals(force, columns, scored).items()}
     return {
         "probability": pa.array(scored.probability, mask=silent | unproven),
         "score": pa.array(np.floor(100 * np.sqrt(chance) + 0.5).astype(np.int64), mask=silent),
@@ -94,7 +121,7 @@ def _figures(force: InForce, scored: ScoredTable, silent: np.ndarray) -> dict[st
         "base": pa.array(np.full(len(margins), scored.base), mask=silent),
         "fit": pa.array(scored.fit, mask=silent),
         "behaviour": pa.array(scored.behaviour, mask=silent),
-        "expected_value": pa.array(value, mask=silent | np.isnan(value)),
+        **deals,
         "threshold_met": pa.array(chance >= policy.threshold, mask=silent),
     }
 

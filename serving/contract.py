@@ -169,7 +169,19 @@ class TargetAnswer(Given):
     odds: Words | None = Field(description="The probability in words.")
     reasons: list[Reason]
     little_known: LittleKnown | None = Field(description="Said when there is too little to judge by; else null.")
-    expected_value: float | None = Field(description="probability × mean amount of won deals; null without amounts.")
+    expected_value: float | None = Field(
+        description="probability × the amount such a deal comes to; null without amounts, and unless the target is won."
+    )
+    expected_value_low: float | None = Field(
+        description="probability × the amount that nine in ten such deals exceed; null where no interval is known."
+    )
+    expected_value_high: float | None = Field(
+        description="probability × the amount that one in ten such deals exceeds."
+    )
+    days_to_outcome: float | None = Field(
+        description="Median days to the outcome of leads in this stage that had it within the horizon; null where "
+        "too few did, and without dates."
+    )
     threshold_met: bool | None = Field(description="Whether the probability reaches the hand-over threshold.")
     model_version: str
     policy_version: str

@@ -8,6 +8,7 @@
       blend.json        prior margin and the weight of each part
       boosters/NN.txt   LightGBM models in native text
       calibration.json  slope and shift in margin space
+      deals.json        what a deal comes to and when, for expected values; may be absent
       golden.json       rows with the margins and contributions they must give
 
 The hash of a bundle is the sha256 of its manifest. Scoring here needs numpy
@@ -30,6 +31,7 @@ from data.company import Company, Target
 from data.errors import DataRefused, LeadscoreError, ModelRefused, NotFound
 from features.declaration import Declaration
 from training.compiled import CompiledScorer
+from training.deals import Deals, DealsOfBundle
 from training.parts import scorer_from_documents
 
 FORMAT = 1
@@ -83,6 +85,8 @@ class Bundle:
     company: Company
     golden: tuple[Mapping[str, Any], ...]
     scorer: CompiledScorer
+    deals: DealsOfBundle | None = None
+    """None in bundles without deals.json."""
 
     @staticmethod
     def load(path: Path) -> Bundle:
@@ -247,6 +251,7 @@ def _assembled(path: Path, contents: dict[str, bytes]) -> Bundle:
         documents["calibration.json"],
         texts,
     )
+    deals = documents.get("deals.json")
     return Bundle(
         path=path,
         hash=hashlib.sha256(contents["manifest.json"]).hexdigest(),
@@ -255,6 +260,7 @@ def _assembled(path: Path, contents: dict[str, bytes]) -> Bundle:
         company=Company.from_json(json.dumps(schema["company"])),
         golden=tuple(documents["golden.json"]),
         scorer=CompiledScorer(scorer, declarations),
+        deals=None if deals is None else DealsOfBundle(Deals.of_document(deals), scorer.columns, declarations),
     )
 
 

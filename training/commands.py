@@ -18,6 +18,7 @@ from data.clock import now
 from data.errors import NotFound, UsageError
 from data.home import Home
 from data.times import parse_duration, parse_instant
+from training.quality_commands import app as quality_commands
 
 if TYPE_CHECKING:
     from data.store.operational import Store
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from training.registry import Registry
 
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(quality_commands)
 _screen = Console(highlight=False)
 _messages = Console(stderr=True, highlight=False)
 
@@ -262,7 +264,8 @@ def _train_and_tell(store: Store, home: Home, request: Request, instant: int) ->
         _screen.print(
             f"[yellow]{trained.history.outcomes} outcomes are too few to learn from: points, unproven[/yellow]"
         )
-    _screen.print(telling.policy_line(trained.policy))
+    for line in (telling.policy_line(trained.policy), *telling.deal_lines(trained.bundle)):
+        _screen.print(line)
     _screen.print(f"registered as version {trained.version.number} for {trained.version.target}")
     for lang, word in zip(LANGS, ("model card:", "モデルカード:"), strict=True):
         _screen.print(f"{word} {card_page(home, trained.bundle, lang)}", soft_wrap=True, markup=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,15 @@ class Matrix:
     """Whole number per lead cycle."""
     creation: np.ndarray
     """True on the row that stands right after its cycle began."""
+    days: np.ndarray = field(default_factory=lambda: np.empty(0))
+    """Days from as_of to the outcome; NaN where it did not come, in row time, and where it was left out."""
+    amount: np.ndarray = field(default_factory=lambda: np.empty(0))
+    """What the deal came to; NaN where it was not won or its amount is not recorded, or where it was left out."""
+
+    def __post_init__(self) -> None:
+        for name in ("days", "amount"):
+            if not len(getattr(self, name)):
+                object.__setattr__(self, name, np.full(len(self.label), np.nan))
 
     def __len__(self) -> int:
         return len(self.label)
@@ -65,7 +74,7 @@ class Matrix:
         ]
 
 
-_ROW_ARRAYS = ("label", "weight", "cycle_start", "as_of", "matured_at", "group", "cycle", "creation")
+_ROW_ARRAYS = ("label", "weight", "cycle_start", "as_of", "matured_at", "group", "cycle", "creation", "days", "amount")
 
 
 def informative(matrix: Matrix) -> Matrix:

@@ -22,12 +22,18 @@ from data.tables import STAGES
 UNLIKELY = 1e-6
 """Chance below which leads without any recorded outcome are taken as a gap in recording."""
 
+NEVER = -1
+"""In `reached_at`: the outcome did not come within the horizon."""
+
 _ASCENT = ("new", "mql", "sql", "opportunity", "won")
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """`rows` are the usable ones with `label` (0.0 or 1.0) and `matured_at`; the counts say what became of the rest."""
+    """`rows` are the usable ones with `label` (0.0 or 1.0), `reached_at` (microseconds or NEVER) and `matured_at`.
+
+    The counts say what became of the rest.
+    """
 
     rows: pd.DataFrame
     immature: int
@@ -141,13 +147,15 @@ def _reached(stage_changes: pd.DataFrame, target: Target, as_of: int) -> pd.Data
 
 
 def _marked(rows: pd.DataFrame, reached: pd.DataFrame, target: Target) -> pd.DataFrame:
-    """Rows with `label`, `past` and `matured_at`; one pass over (row, event of its lead) pairs."""
+    """Rows with `label`, `reached_at`, `past`, `matured_at`; one pass over (row, event of its lead) pairs."""
     marked = rows.reset_index(drop=True)
     pairs = marked[["lead_id", "cycle_start", "as_of"]].reset_index().merge(reached, on="lead_id")
     inside = (pairs["occurred_at"] >= pairs["as_of"]) & (pairs["occurred_at"] < pairs["as_of"] + target.horizon)
     before = (pairs["occurred_at"] >= pairs["cycle_start"]) & (pairs["occurred_at"] < pairs["as_of"])
+    first = pairs[inside].groupby("index")["occurred_at"].min().reindex(marked.index, fill_value=NEVER)
     return marked.assign(
         label=_any_of(pairs.loc[inside, "index"], len(marked)).astype(np.float64),
+        reached_at=first.to_numpy(dtype=np.int64),
         past=_any_of(pairs.loc[before, "index"], len(marked)),
         matured_at=matured_at(marked["as_of"].to_numpy(), target),
     )

@@ -108,9 +108,13 @@ def encodings_document(scorer: Scorer) -> list[dict[str, Any]]:
     return [{"type": _type_of(c), **asdict(c)} for c in scorer.columns]
 
 
-def linear_document(scorer: Scorer) -> dict[str, Any]:
-    terms = [{"type": _type_of(t), **asdict(t)} for t in scorer.linear.terms]
-    return {"intercept": scorer.linear.intercept, "terms": terms}
+def linear_document(linear: LinearPart) -> dict[str, Any]:
+    terms = [{"type": _type_of(t), **asdict(t)} for t in linear.terms]
+    return {"intercept": linear.intercept, "terms": terms}
+
+
+def linear_from_document(raw: dict[str, Any]) -> LinearPart:
+    return LinearPart(float(raw["intercept"]), tuple(_term(term) for term in raw["terms"]))
 
 
 def blend_document(scorer: Scorer) -> dict[str, Any]:
@@ -142,7 +146,7 @@ def scorer_from_documents(
     )
     return Scorer(
         columns=tuple(_column(raw) for raw in encodings),
-        linear=LinearPart(float(linear["intercept"]), tuple(_term(raw) for raw in linear["terms"])),
+        linear=linear_from_document(linear),
         boosters=boosters,
         prior_margin=float(blend["prior_margin"]),
         prior_weight=float(blend["prior_weight"]),

@@ -22,6 +22,7 @@ from training.aims import Aim, priced
 from training.bundle import Bundle
 from training.card import LANGS, Lang, model_card, when
 from training.compiled import CompiledScorer
+from training.deal_fitting import fit_deals
 from training.environment import environment
 from training.evaluation import Report, evaluate, flat_metrics
 from training.evidence import NOISE, tells_apart
@@ -100,7 +101,7 @@ def train(
     snapshot = chosen_history(store, home, request.history, now=now)
     target = chosen_target(snapshot.company, request)
     say("rows and labels")
-    history = read_history(snapshot, target, as_of=request.as_of or now)
+    history = read_history(snapshot, target, as_of=request.as_of or now, home=home)
     priced(request.aim, mean_amount(history))  # refused now rather than after minutes of fitting
     declarations = catalogue(snapshot.company, home.own_features)
     say("leak firewall")
@@ -214,6 +215,7 @@ def _written(
         snapshot=history.snapshot.hash,
         proven=proven,
         golden=golden_rows(scorer, [rows.row(int(spot)) for spot in spots]),
+        deals=fit_deals(rows, scorer.columns),
         facts=facts,
     )
     bundle = Bundle.load(path)

@@ -45,7 +45,7 @@ class Policy:
     hysteresis: float = HYSTERESIS
     """A lead handed over falls back only below threshold odds × (1 − hysteresis)."""
     mean_amount: float | None = None
-    """Mean amount of won deals, for expected_value = probability × mean_amount."""
+    """Mean amount of won deals; the expected value rests on it where the bundle says nothing of amounts."""
     as_of: int = 0
     """Microseconds UTC; what was known before it chose the policy."""
     call_cost: float | None = None

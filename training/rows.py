@@ -13,15 +13,16 @@ from ibis import _
 
 from data.company import Target
 from data.errors import DataRefused
+from data.home import Home
 from data.store.snapshots import Snapshot
-from data.times import WEEK
+from data.times import DAY, WEEK
 from features.as_of import ROW_COLUMNS, training_rows
 from features.declaration import Declaration
 from features.engine import feature_values, local_engine
 from features.merged import followed_changes
 from training.choosing import LOOKBACK_WEEKS, RECENT_WEEKS
 from training.matrix import Matrix
-from training.outcomes import Labelled, before_target, label_rows, matured_at, outcome_groups
+from training.outcomes import NEVER, Labelled, before_target, label_rows, matured_at, outcome_groups
 from training.weighing import marked_creation, thinned, weighed
 
 PANEL_ROWS = 30_000
@@ -56,9 +57,12 @@ class History:
         return min(self.as_of, int(newest) + WEEK)
 
 
-def read_history(snapshot: Snapshot, target: Target, *, as_of: int) -> History:
-    """Rows and labels; no features yet. Raises DataRefused where no row has matured."""
-    connection = local_engine(threads=2)
+def read_history(snapshot: Snapshot, target: Target, *, as_of: int, home: Home | None = None) -> History:
+    """Rows and labels; no features yet. What memory does not hold lies in `home` meanwhile.
+
+    Raises DataRefused where no row has matured.
+    """
+    connection = local_engine(home, threads=2)
     tables = snapshot.tables(connection)
     rows = training_rows(tables, snapshot.company, as_of=as_of).to_pandas()
     rows = marked_creation(rows.sort_values(["cycle_start", "lead_id", "as_of"], ignore_index=True))
@@ -122,7 +126,9 @@ def newest_rows(history: History, declarations: Sequence[Declaration], *, share:
 
 
 def mean_amount(history: History) -> float | None:
-    """Mean amount of the won deals known at `as_of`; None where no amount is recorded."""
+    """Mean amount of the won deals known at `as_of`; None where none is recorded or the target is another stage."""
+    if history.target.stage != "won":
+        return None
     changes = history.stage_changes
     won = changes[(changes["stage"] == "won") & (changes["recorded_at"] < history.as_of) & ~changes["followed"]]
     amounts = won["amount"].dropna()
@@ -132,6 +138,11 @@ def mean_amount(history: History) -> float | None:
 def feature_columns(found: pd.DataFrame, declarations: Sequence[Declaration]) -> dict[str, np.ndarray]:
     """The columns of a feature table as a bundle scores them: float64 with NaN, or text and None."""
     return {d.name: _values(found[d.name], d) for d in declarations}
+
+
+def labelled_matrix(history: History, rows: pd.DataFrame, declarations: Sequence[Declaration]) -> Matrix:
+    """Features of any rows: ROW_COLUMNS with label, weight, matured_at and creation."""
+    return _matrix(history, rows, declarations)
 
 
 def _matrix(history: History, rows: pd.DataFrame, declarations: Sequence[Declaration]) -> Matrix:
@@ -150,7 +161,33 @@ def _matrix(history: History, rows: pd.DataFrame, declarations: Sequence[Declara
         group=history.groups.reindex(whole["lead_id"]).to_numpy(dtype=np.int64),
         cycle=pd.factorize(whole["cycle_id"])[0],
         creation=whole["creation"].to_numpy(dtype=bool),
+        days=_days_to_outcome(history, whole),
+        amount=_amounts(history, whole),
     )
+
+
+def _days_to_outcome(history: History, rows: pd.DataFrame) -> np.ndarray:
+    if "reached_at" not in rows or history.snapshot.company.time == "row":
+        return np.full(len(rows), np.nan)
+    reached = rows["reached_at"].to_numpy()
+    return np.where(reached == NEVER, np.nan, (reached - rows["as_of"].to_numpy()) / DAY)
+
+
+def _amounts(history: History, rows: pd.DataFrame) -> np.ndarray:
+    """Amounts above zero, as the newest record of the deal that a row's lead went on to win says it."""
+    if "reached_at" not in rows or history.target.stage != "won":
+        return np.full(len(rows), np.nan)
+    changes = history.stage_changes
+    won = changes[(changes["stage"] == "won") & (changes["recorded_at"] < history.as_of) & (changes["amount"] > 0)]
+    won = won.sort_values("recorded_at").drop_duplicates(["lead_id", "occurred_at"], keep="last")
+    found = rows[["lead_id", "reached_at"]].merge(
+        won[["lead_id", "occurred_at", "amount"]],
+        left_on=["lead_id", "reached_at"],
+        right_on=["lead_id", "occurred_at"],
+        how="left",
+        validate="many_to_one",
+    )
+    return found["amount"].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _values(column: pd.Series, declaration: Declaration) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 
 from data.times import render_instant
+from training.bundle import Bundle
 from training.card import when
 from training.evaluation import Report
 from training.fitting import COMPONENTS, Fitted
@@ -107,6 +108,24 @@ def policy_line(policy: Policy) -> str:
         f"threshold: {word} {policy.threshold:.4f} (interval {policy.threshold_low:.4f}–{policy.threshold_high:.4f}), "
         f"{reach}; B from {policy.cut_b:.4f}, C from {policy.cut_c:.4f}"
     )
+
+
+def deal_lines(bundle: Bundle) -> list[str]:
+    """What an expected value rests on, and how long deals take."""
+    if bundle.deals is None:
+        return []
+    amounts, days, lines = bundle.deals.deals.amounts, bundle.deals.deals.days, []
+    if amounts is not None:
+        how = "by who the lead is" if amounts.by_profile else "the mean: nothing known beforehand says more"
+        lines.append(
+            f"expected value: amounts of {amounts.deals:,} deals, {how}; "
+            f"four in five lie between {amounts.low:.2f} and {amounts.high:.2f} times what is expected"
+        )
+    if days is not None:
+        stages = "".join(f", {stage} {q[1]:.0f}" for stage, q in days.by_stage.items())
+        low, middle, high = days.every
+        lines.append(f"days to the outcome: median {middle:.0f} (quartiles {low:.0f}–{high:.0f}){stages}")
+    return lines
 
 
 def versions_table(versions: Sequence[Version], in_force: dict[str, str]) -> Table:

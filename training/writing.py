@@ -13,6 +13,7 @@ from typing import Any
 from data.company import Company, Target
 from features.declaration import Declaration
 from training.bundle import FORMAT, schema_hash
+from training.deals import Deals
 from training.parts import Scorer, blend_document, booster_file, encodings_document, linear_document
 
 
@@ -27,6 +28,7 @@ def write_bundle(
     snapshot: str,
     proven: bool,
     golden: Sequence[Mapping[str, Any]] = (),
+    deals: Deals | None = None,
     facts: Mapping[str, Any] | None = None,
 ) -> Path:
     """`bundles`/<hash>, written beside and moved into place whole; returns its path.
@@ -36,6 +38,8 @@ def write_bundle(
     seed, parameters): all that differs between two trainings must come from them.
     """
     files = _files(scorer, declarations, company, golden)
+    if deals is not None:
+        files["deals.json"] = _json(deals.to_document())
     manifest = {
         **(facts or {}),
         "format": FORMAT,
@@ -57,7 +61,7 @@ def _files(
     files = {
         "schema.json": _json(schema),
         "encodings.json": _json(encodings_document(scorer)),
-        "linear.json": _json(linear_document(scorer)),
+        "linear.json": _json(linear_document(scorer.linear)),
         "blend.json": _json(blend_document(scorer)),
         "calibration.json": _json(asdict(scorer.calibration)),
         "golden.json": _json([dict(row) for row in golden]),

@@ -33,6 +33,7 @@ from serving.withdrawals import ASKED_AGAIN
 
 COLUMNS = [
     *("lead_id", "target", "probability", "score", "grade", "margin", "base", "fit", "behaviour", "expected_value"),
+    *("expected_value_low", "expected_value_high", "days_to_outcome"),
     *("threshold_met", "reason_1", "reason_2", "reason_3", "reason_4", "reason_5"),
     *("model_version", "policy_version", "as_of"),
 ]
