@@ -1,11 +1,13 @@
-"""Batch work on this machine: one DuckDB connection that spills to the home folder instead of dying."""
+"""Batch work on this machine: DuckDB connections that spill to the home folder instead of dying."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from uuid import uuid4
 
 import ibis
@@ -21,31 +23,42 @@ from features.batch import feature_table
 from features.declaration import Declaration
 from features.merged import through_merges
 from features.pieces import Pieces, divided, how_many
+from features.spill import SpillFolder
 
 MEMORY_LIMIT = "2GB"
 COLUMNS_AT_A_TIME = 2
 
 
-def local_engine(*, threads: int | None = None) -> Backend:
-    """An Ibis DuckDB backend of this process; it prints nothing, for the engine's own bar would land in a pipe."""
-    connection = ibis.duckdb.connect()
-    connection.raw_sql("SET enable_progress_bar = false")
-    if threads:
-        connection.raw_sql(f"SET threads = {threads:d}")
-    return connection
+def local_engine(home: Home | None = None, *, memory_limit: str = MEMORY_LIMIT, threads: int | None = None) -> Backend:
+    """An Ibis DuckDB backend limited to `memory_limit`, for as long as somebody holds it.
+
+    What does not fit lies in a folder of `home` (of the system's temporary
+    folder without one) that goes with the backend. It prints nothing, for the
+    engine's own bar would land in a pipe.
+    """
+    return _limited(home, memory_limit, threads)[0]
 
 
 @contextmanager
 def batch_engine(home: Home, *, memory_limit: str = MEMORY_LIMIT, threads: int | None = None) -> Iterator[Backend]:
-    """An Ibis DuckDB backend limited to `memory_limit`; what does not fit lies in a folder that goes with it."""
-    with tempfile.TemporaryDirectory(prefix="spill-", dir=home.path) as spill:
-        connection = local_engine(threads=threads)
-        connection.raw_sql(f"SET memory_limit = '{memory_limit}'")
-        connection.raw_sql(f"SET temp_directory = '{spill.replace(chr(39), chr(39) * 2)}'")
-        try:
-            yield connection
-        finally:
-            connection.disconnect()
+    """The same until the block ends."""
+    connection, clear = _limited(home, memory_limit, threads)
+    try:
+        yield connection
+    finally:
+        connection.disconnect()
+        clear()
+
+
+def _limited(home: Home | None, memory_limit: str, threads: int | None) -> tuple[Backend, Callable[[], object]]:
+    connection = ibis.duckdb.connect()
+    connection.raw_sql("SET enable_progress_bar = false")
+    connection.raw_sql(f"SET memory_limit = '{memory_limit}'")
+    if threads:
+        connection.raw_sql(f"SET threads = {threads:d}")
+    folder = SpillFolder.inside(home.path if home else Path(tempfile.gettempdir()))
+    connection.raw_sql(f"SET temp_directory = '{str(folder.path).replace(chr(39), chr(39) * 2)}'")
+    return connection, weakref.finalize(connection, folder.remove)
 
 
 def feature_values(

@@ -96,7 +96,7 @@ def retuned(
         progress("snapshot of the history")
         snapshot = take_snapshot(store, home, now=now)
         watch = open_watch(home, store, snapshot, target_name(snapshot.company, target))
-        at = as_of if as_of is not None else latest_instant(snapshot, now)
+        at = as_of if as_of is not None else latest_instant(home, snapshot, now)
         window = window_at(None, as_of=at, trained_as_of=watch.bundle.as_of, company=snapshot.company)
         progress("recent leads, scored")
         anchor = threshold_a_week_ago(store.deployments(watch.bundle.target), store, watch.deployment, now)
@@ -117,7 +117,7 @@ def aim_in_force(policy: Policy) -> Aim:
 
 
 def _proposed(watch: Watch, window: Window, aim: Aim, anchor: float) -> Retuning:
-    population = Population(watch.snapshot, local_engine(), window, watch.bundle.target_definition)
+    population = Population(watch.snapshot, local_engine(watch.home), window, watch.bundle.target_definition)
     if window.row_time:
         return _by_share(watch, population, window, aim, anchor)
     return _by_weeks(watch, population, window, aim, anchor)

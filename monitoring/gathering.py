@@ -111,8 +111,7 @@ def gather(watch: Watch, window: Window, *, page: Path | None, progress: Progres
 
     Raises DataRefused where the window or the reference is empty.
     """
-    connection = local_engine()
-    connection.raw_sql("SET threads = 2")
+    connection = local_engine(watch.home, threads=2)
     progress("rows of the window")
     now = Population(watch.snapshot, connection, window, watch.bundle.target_definition)
     then = _reference_population(watch, connection, now, window)

@@ -36,7 +36,7 @@ def monitored(
         progress("snapshot of the history")
         snapshot = chosen_history(store, home, history, now=now)
         watch = open_watch(home, store, snapshot, target_name(snapshot.company, target))
-        at = as_of if as_of is not None else latest_instant(snapshot, now)
+        at = as_of if as_of is not None else latest_instant(home, snapshot, now)
         asked = window_at(window, as_of=at, trained_as_of=watch.bundle.as_of, company=snapshot.company)
         there = _found_before(store, watch, asked)
         if there is not None:
@@ -46,11 +46,11 @@ def monitored(
         return found
 
 
-def latest_instant(snapshot: Snapshot, now: int) -> int:
+def latest_instant(home: Home, snapshot: Snapshot, now: int) -> int:
     """`now`; in row time the instant at which all rows are known."""
     if snapshot.company.time != "row":
         return now
-    leads = snapshot.tables(local_engine())["leads"]
+    leads = snapshot.tables(local_engine(home))["leads"]
     last = leads.occurred_at.max().execute()
     if last is None:
         raise DataRefused("leads", "none", expected="at least one row", remedy="run `leadscore import MAPPING`")

@@ -156,7 +156,8 @@ def score(
         only_open = snapshot.company.time == "row" and as_of is None and created_from is None
         asked = Asked(when, run, only_open, top)
         told = lambda doing, done, total: progress.update(step, description=doing, completed=done, total=total)  # noqa: E731
-        summaries = run_champions(in_force, History.of(snapshot), snapshot.company, asked, file, ledger, told, heard)
+        read = History.of(snapshot, home)
+        summaries = run_champions(in_force, read, snapshot.company, asked, file, ledger, told, heard)
         old = _prune(ledger, started)
     console.print(f"history: snapshot {snapshot.hash}", soft_wrap=True)
     for summary in summaries:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from data.company import Company, Target
+from data.home import Home
 from data.people.consent import Consents
 from data.store.snapshots import Snapshot
 from data.tables import STAGES
@@ -136,6 +137,6 @@ class History:
     tables: Tables
 
     @staticmethod
-    def of(snapshot: Snapshot, threads: int = 2) -> History:
-        connection = local_engine(threads=threads)
+    def of(snapshot: Snapshot, home: Home | None = None, *, threads: int = 2) -> History:
+        connection = local_engine(home, threads=threads)
         return History(connection, snapshot.tables(connection))

@@ -83,13 +83,15 @@ def promoted_before(stack: Sequence[Deployment], challenger: str) -> list[tuple[
     return [(name, bundle_hash) for bundle_hash, name in names.items() if bundle_hash != challenger]
 
 
-def judged_slice(snapshot: Snapshot, challenger: Contender, champion: Contender) -> Slice | None:
+def judged_slice(
+    snapshot: Snapshot, challenger: Contender, champion: Contender, home: Home | None = None
+) -> Slice | None:
     """The newer of the two slices that were kept from them; None where neither has one."""
     with_slice = [c for c in (challenger, champion) if c.slice_begins is not None]
     if not with_slice:
         return None
     chosen = max(with_slice, key=lambda c: c.slice_begins or 0).bundle
-    history = read_history(snapshot, chosen.target_definition, as_of=chosen.as_of)
+    history = read_history(snapshot, chosen.target_definition, as_of=chosen.as_of, home=home)
     gate = chosen.manifest["gate"]
     return Slice(history, int(gate["begins"]), int(gate["ends"]))
 

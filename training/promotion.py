@@ -70,7 +70,7 @@ def weigh(
     assert champion is not None
     old, new = (Policy.from_json(store.policy(p)) for p in (champion.policy_id, version.tags["policy_id"]))
     pair = (Bundle.load(home.bundles / champion.bundle_hash), old), (bundle, new)
-    return Weighed(gate, regraded(snapshot, *pair, as_of=now))
+    return Weighed(gate, regraded(snapshot, *pair, as_of=now, home=home))
 
 
 def promote(
@@ -207,7 +207,7 @@ def _comparisons(home: Home, snapshot: Snapshot, bundle: Bundle, stack: list[Dep
             opponents.append(contender(home, name, bundle_hash))
         except (NotFound, ModelRefused) as error:
             found.append(undecided(name, f"its bundle cannot be read: {error}"))
-    slice_ = judged_slice(snapshot, challenger, opponents[0]) if opponents else None
+    slice_ = judged_slice(snapshot, challenger, opponents[0], home) if opponents else None
     for opponent in opponents:
         say(f"holding it against {opponent.name}")
         if slice_ is None:

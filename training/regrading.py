@@ -12,6 +12,7 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 from scipy.special import expit
 
+from data.home import Home
 from data.store.snapshots import Snapshot
 from features.as_of import ROW_COLUMNS, creation_rows, open_rows
 from features.engine import feature_values, local_engine
@@ -65,10 +66,15 @@ class Regraded:
 
 
 def regraded(
-    snapshot: Snapshot, champion: tuple[Bundle, Policy], challenger: tuple[Bundle, Policy], *, as_of: int
+    snapshot: Snapshot,
+    champion: tuple[Bundle, Policy],
+    challenger: tuple[Bundle, Policy],
+    *,
+    as_of: int,
+    home: Home | None = None,
 ) -> Regraded:
     """The open leads of today under both; where none is open (finished data), the newest ones as created."""
-    connection = local_engine(threads=2)
+    connection = local_engine(home, threads=2)
     rows, words, there = _asked(connection, snapshot, challenger[0], as_of)
     lead_ids = rows["lead_id"].to_numpy(dtype=object)
     before, after = (_probabilities(connection, snapshot, rows, bundle) for bundle, _ in (champion, challenger))

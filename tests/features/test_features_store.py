@@ -15,6 +15,7 @@ from data.store.snapshots import Snapshot, take_snapshot
 from data.tables import ACCOUNT_ATTRIBUTES, LEAD_ATTRIBUTES, LEADS, MERGES, STAGE_CHANGES, TOUCHPOINTS, Table
 from features.as_of import known_rows, open_rows, training_rows
 from features.engine import batch_engine, feature_values
+from features.spill import PREFIX
 from features.online import OnlineFeatures
 from tests.data.partitioned import add_in_bulk
 from tests.features.comparing import catalogue, company
@@ -98,4 +99,4 @@ def test_rows_come_in_order_and_the_spill_folder_goes(stored: tuple[Home, Snapsh
     keys = [(row["lead_id"], row["as_of"]) for row in found]
     assert keys == sorted(keys)
     assert found == again
-    assert not list(Path(home.path).glob("spill-*"))
+    assert not list(Path(home.path).glob(f"{PREFIX}*"))
