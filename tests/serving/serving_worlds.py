@@ -22,8 +22,10 @@ from data.store.operational import Store
 from data.times import DAY, HOUR, MICROSECOND, ROW_HORIZON, ROW_OUTCOME_DELAY, ROW_STEP, parse_instant
 from features.catalogue import declarations
 from features.declaration import Declaration
+from training.deals import Amounts, Days, Deals
 from training.golden import golden_rows
 from training.parts import (
+    NO_TERM,
     BoosterPart,
     Calibration,
     CategoryColumn,
@@ -65,7 +67,10 @@ def make_world(path: Path) -> World:
     with Store.open(home) as store:
         store.save_company(COMPANY, now=NOW)
         store.append_all(history(), now=NOW)
-        hashes = {target.name: deploy(store, home, target, seed).bundle_hash for seed, target in enumerate((WON, SQL))}
+        hashes = {
+            target.name: deploy(store, home, target, seed, deals=deals).bundle_hash
+            for seed, (target, deals) in enumerate(((WON, some_deals(COMPANY)), (SQL, None)))
+        }
     return World(home, hashes)
 
 
@@ -87,7 +92,25 @@ def make_policy(target: str, threshold: float = 0.2) -> Policy:
     )
 
 
-def make_bundle(bundles: Path, target: Target, seed: int, *, proven: bool = True, company: Company = COMPANY) -> Path:
+def some_deals(company: Company) -> Deals:
+    """Amounts that differ between industries, days that differ between stages."""
+    terms = [
+        CategoryTerm({INDUSTRIES[0]: 0.4, INDUSTRIES[1]: -0.3}, 0.1, 0.0) if d.name == "industry" else NO_TERM
+        for d in some_declarations(company)
+    ]
+    amounts = Amounts(LinearPart(13.8, tuple(terms)), factor=1.1, low=0.4, high=1.9, deals=100)
+    return Deals(amounts, Days((10.0, 20.0, 40.0), {"mql": (15.0, 30.0, 50.0)}, deals=100))
+
+
+def make_bundle(
+    bundles: Path,
+    target: Target,
+    seed: int,
+    *,
+    proven: bool = True,
+    company: Company = COMPANY,
+    deals: Deals | None = None,
+) -> Path:
     """A bundle over a part of the default catalogue: a linear part and small trees fitted to noise."""
     declared = some_declarations(company)
     scorer = make_scorer(declared, seed)
@@ -101,6 +124,7 @@ def make_bundle(bundles: Path, target: Target, seed: int, *, proven: bool = True
         snapshot="none",
         proven=proven,
         golden=golden_rows(scorer, [[None for _ in declared]]),
+        deals=deals,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ COLUMNS = [
     *("model_version", "policy_version", "as_of"),
 ]
 FIGURES = ["probability", "score", "margin", "base", "fit", "behaviour", "expected_value"]
+DEAL = ["expected_value_low", "expected_value_high", "days_to_outcome"]
 REFUSING = {"L0001", "L0041"}
 """Withdrew, and did not come back as L0021 did."""
 Score = Callable[..., pd.DataFrame]
@@ -106,6 +108,9 @@ def online(home: Home, target: str, lead_id: str, as_of: int) -> TargetAnswer:
 def assert_equal(row: Any, answer: TargetAnswer) -> None:
     for name in FIGURES:
         assert getattr(row, name) == pytest.approx(getattr(answer, name), abs=1e-9), name
+    for name in DEAL:
+        said = getattr(answer, name)
+        assert math.isnan(getattr(row, name)) if said is None else getattr(row, name) == said, name
     assert (row.grade, row.threshold_met) == (answer.grade, answer.threshold_met)
     told = [getattr(row, f"reason_{n}") for n in range(1, 6)]
     told = [text for text in told if isinstance(text, str)]
@@ -140,6 +145,7 @@ def test_each_lead_gets_what_the_endpoint_would_answer(score: Score, world: Worl
     found = score()
     sample = found[found["margin"].notna()].groupby("target").head(8)
     assert len(sample) == 16
+    assert (sample[DEAL].notna().all(axis=1) == (sample["target"] == "won")).all()
     for row in sample.itertuples():
         assert_equal(row, online(world.home, row.target, row.lead_id, NOW))
 
