@@ -15,8 +15,8 @@ from data.store.snapshots import Snapshot, take_snapshot
 from data.tables import ACCOUNT_ATTRIBUTES, LEAD_ATTRIBUTES, LEADS, MERGES, STAGE_CHANGES, TOUCHPOINTS, Table
 from features.as_of import known_rows, open_rows, training_rows
 from features.engine import batch_engine, feature_values
-from features.spill import PREFIX
 from features.online import OnlineFeatures
+from features.spill import PREFIX
 from tests.data.partitioned import add_in_bulk
 from tests.features.comparing import catalogue, company
 from tests.features.merge_worlds import drawn_world, merge_rows
