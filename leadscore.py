@@ -40,7 +40,7 @@ from training.commands import app as training_commands
 
 VERSION = "0.1.0"
 DONE, REFUSED, MISUSED = 0, 1, 2
-WITHOUT_HOME = ("mapping", "simulate")
+WITHOUT_HOME = ("mapping", "simulate", "bench-quality")
 """Commands that read and write elsewhere: they leave no empty home behind."""
 TELEMETRY_OFF = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "BENTOML_DO_NOT_TRACK": "True"}
 

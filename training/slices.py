@@ -68,7 +68,7 @@ def random_folds(matrix: Matrix, count: int, *, seed: int) -> tuple[Fold, ...]:
     ModelRefused where that is no use either.
     """
     first, last = int(matrix.cycle_start.min()), int(matrix.cycle_start.max()) + 1
-    for group in (_with_equal_rows(matrix), matrix.cycle):
+    for group in (equal_row_groups(matrix), matrix.cycle):
         numbers = group_folds(group, count, seed)
         sides = [(np.flatnonzero(numbers != k), np.flatnonzero(numbers == k)) for k in range(count)]
         kept = [Fold(*rows, first, last, 1.0) for rows in sides if all(_mixed(matrix, part) for part in rows)]
@@ -126,7 +126,7 @@ def _weighted(matrix: Matrix, folds: Sequence[Fold]) -> tuple[Fold, ...]:
     )
 
 
-def _with_equal_rows(matrix: Matrix) -> np.ndarray:
+def equal_row_groups(matrix: Matrix) -> np.ndarray:
     """Group numbers joined wherever two rows have the same features (duplicates under several ids)."""
     import pandas as pd
     from scipy.sparse import coo_matrix
