@@ -77,6 +77,16 @@ class Matrix:
 _ROW_ARRAYS = ("label", "weight", "cycle_start", "as_of", "matured_at", "group", "cycle", "creation", "days", "amount")
 
 
+def joined(parts: Sequence[Matrix]) -> Matrix:
+    """The rows of matrices with the same features, one part after another."""
+    columns = tuple(np.concatenate(c) for c in zip(*(p.columns for p in parts), strict=True))
+    return replace(
+        parts[0],
+        columns=columns,
+        **{name: np.concatenate([getattr(p, name) for p in parts]) for name in _ROW_ARRAYS},  # type: ignore[arg-type]
+    )
+
+
 def informative(matrix: Matrix) -> Matrix:
     """Without the features that have one value only (null counts as a value): they say nothing."""
     names = [d.name for d, c in zip(matrix.declarations, matrix.columns, strict=True) if _varies(c)]
