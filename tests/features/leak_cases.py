@@ -22,6 +22,7 @@ from features.firewall import Verdict, verdicts
 START = parse_instant("2024-01-01T00:00+09:00")
 DAYS = 700
 AS_OF = START + DAYS * DAY
+EMPTIED = AS_OF - 55 * DAY
 TARGET = Target("won", "won", horizon=60 * DAY, recording_lag=0)
 
 HONEST = {
@@ -36,6 +37,7 @@ HONEST = {
     "dropped_field": "category",  # no longer collected
     "bought": "number",  # bought some days after creation, and dated so
     "junk": "category",  # one level never wins, honestly
+    "emptied": "category",  # no longer collected since just before the newest leads: full in the past, empty today
 }
 LEAKS = {
     "after_win": ("category", "block"),  # dated a day after the outcome
@@ -102,6 +104,7 @@ def columns_of(leads: pd.DataFrame, seed: int) -> dict[str, tuple[pd.Series, pd.
         "wiped": some(rng.normal(size=n), np.where(lost, 0.3, 0.95)),
         "one_level": pd.Series(np.where(won & (rng.random(n) < 1 / 6), "handover", chosen("a", "b"))),
         "half_written": chosen("a", "b").where(over | (rng.random(n) < 0.2), None),
+        "emptied": chosen("a", "b").where(born < EMPTIED, None),
     }
     later = {
         "bought": born + (rng.integers(1, 10, n) * DAY),

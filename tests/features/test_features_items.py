@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import ibis
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from data.company import Company, CompanyColumn, Target
 from data.errors import DataRefused
@@ -24,6 +27,7 @@ from features.declaration import ATTRIBUTE_KINDS
 from features.engine import batch_engine
 from features.forward_gain import Columns, Rows, forward_losses, gain, prior_losses
 from features.items import Items, items_of
+from features.report import show_items
 from tests.features.leak_cases import arrow_rows
 
 START = parse_instant("2025-01-01")
@@ -130,6 +134,32 @@ def test_evidence_and_cost_are_told(made: Items) -> None:
     assert page.item.sort == "touchpoint kind"
     assert 0.85 < page.item.filled < 0.95
     assert made.to_dict()["findings"][0]["item"]["name"]
+
+
+def shown(items: Items) -> str:
+    screen = Console(file=StringIO(), width=250, highlight=False)
+    show_items(screen, items)
+    return screen.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_fields_that_could_be_given_up_stand_first_and_are_named_under_their_heading(made: Items) -> None:
+    told = shown(made)
+    names = [f.item.name for f in made.to_stop]
+    assert len(names) >= 2
+    lines = told.splitlines()
+    assert lines[0].strip() == "Fields that never helped forward in time  収集をやめられる項目"
+    rows = [line for line in lines if any(f" {f.item.name} " in line and f.item.sort in line for f in made.findings)]
+    assert len(rows) == len(made.findings)
+    assert all("収集をやめられる could stop" in row for row in rows[: len(names)])
+    assert not any("could stop" in row for row in rows[len(names) :])
+    (line,) = (line for line in lines if line.startswith("収集をやめられる項目 could stop: "))
+    assert line.startswith(f"収集をやめられる項目 could stop: {', '.join(names)} (all of them together cost won: ")
+
+
+def test_where_no_field_could_be_given_up_it_says_so(made: Items) -> None:
+    kept = replace(made, findings=tuple(f for f in made.findings if f.word != "stop"))
+    assert "収集をやめられると言える項目はありません" in shown(kept)
+    assert "could stop" not in shown(kept)
 
 
 def test_too_few_outcomes_are_refused_in_words() -> None:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from features.existence import Filled, only_once_over, only_stated_with_outcome, wanting_while_open
+from features.firewall import Verdict
 from features.leaks import forward_strength
 from features.shifts import shift, stability_index
 from features.suspicion import STRONG_ALONE, telling_level
-from tests.features.leak_cases import HONEST, LEAKS, judged
+from tests.features.leak_cases import AS_OF, HONEST, LEAKS, TARGET, columns_of, judged, leads_of
 
 SEEDS = range(100, 105)
 
@@ -33,6 +34,50 @@ def test_an_honest_column_is_left_alone(levels: Counter[tuple[str, str]], column
 @pytest.mark.parametrize(("column", "level"), [(name, level) for name, (_, level) in LEAKS.items()])
 def test_a_leak_is_found(levels: Counter[tuple[str, str]], column: str, level: str) -> None:
     assert levels[column, level] == len(SEEDS), levels
+
+
+BUSY_SEED, BUSY_LEADS = 100, 6_000
+"""Enough leads that more than a hundred are open and too young to have matured: today's."""
+
+
+@pytest.fixture(scope="module")
+def busy() -> dict[str, Verdict]:
+    return judged(BUSY_SEED, BUSY_LEADS)
+
+
+def then_and_today(column: str) -> tuple[np.ndarray, np.ndarray]:
+    """The column's texts at creation: of leads old enough to have matured, and of those open today that are not."""
+    leads = leads_of(BUSY_SEED, BUSY_LEADS)
+    values, _at = columns_of(leads, BUSY_SEED)[column]
+    matured = leads["born"] < AS_OF - TARGET.horizon
+    return values[matured].fillna("").to_numpy(), values[~matured & ~leads["over"]].fillna("").to_numpy()
+
+
+def shares(texts: np.ndarray, levels: list[str]) -> np.ndarray:
+    counts = np.array([np.sum(texts == level) for level in levels]) + 0.5
+    return counts / counts.sum()
+
+
+def test_a_field_that_is_empty_today_is_noted_with_how_far_it_moved(busy: dict[str, Verdict]) -> None:
+    then, today = then_and_today("emptied")
+    p, q = (shares(texts, ["", "a", "b"]) for texts in (then, today))
+    verdict = busy["emptied"]
+    assert verdict.figures["psi_today"] == pytest.approx(float(np.sum((q - p) * np.log(q / p))), rel=0.1)
+    assert verdict.figures["psi_today"] > 1
+    assert verdict.figures["psi_past"] < 0.1
+    (note,) = verdict.notes
+    assert note.startswith("looks otherwise today than in the past: PSI ")
+    assert note.endswith(f"filled for {np.mean(then != ''):.0%} then and {np.mean(today != ''):.0%} today")
+    assert (verdict.level, verdict.evidence) == ("allow", ())  # it is said, and forbids nothing
+
+
+def test_fields_that_look_as_ever_and_those_that_always_moved_are_not_noted(busy: dict[str, Verdict]) -> None:
+    for column in ("noisy", "fair", "rare", "constant", "id_like", "gaps", "junk"):
+        assert busy[column].figures["psi_today"] < 0.1, column
+        assert busy[column].notes == (), column
+    for column in ("trend", "new_field", "dropped_field"):
+        assert busy[column].figures["psi_today"] > 0.25, column
+        assert busy[column].notes == (), column
 
 
 @pytest.mark.soak
