@@ -1,4 +1,5 @@
 -- The default catalogue by hand for DuckDB: what someone writes who knows the features, the data and the engine.
+-- How it runs over 10,000,000 touchpoints is in features.plan.txt (tests.benchmarks.feature_run renews it).
 -- Reads the views touchpoints, leads, lead_cycles, stage_changes, lead_attributes, account_attributes and rows.
 -- It may rely on what the generated data are: Tokyo's fixed offset, no merges, no two records of a lead at one
 -- microsecond. The product may not.
@@ -69,6 +70,13 @@ stages AS (
     SELECT id, arg_max(c.stage, c.occurred_at) AS stage, max(c.occurred_at) AS entered
     FROM standing s JOIN stage_changes c USING (lead_id)
     WHERE c.occurred_at < s.as_of AND c.recorded_at < s.as_of AND c.occurred_at >= s.cycle_start
+    GROUP BY id
+),
+returns AS (
+    SELECT id, arg_max(c.reason, c.occurred_at) AS reason
+    FROM standing s JOIN stage_changes c USING (lead_id)
+    WHERE c.occurred_at < s.as_of AND c.recorded_at < s.as_of
+        AND c.stage IN ('recycled', 'lost', 'disqualified') AND c.reason IS NOT NULL
     GROUP BY id
 ),
 cycles AS (
@@ -186,6 +194,7 @@ SELECT s.lead_id, s.cycle_id, s.cycle_start, s.as_of,
     (s.as_of - g.entered) / 86400000000 AS stage_age,
     (s.as_of - s.cycle_start) / 86400000000 AS lead_age,
     (c.cycles - 1)::DOUBLE AS times_recycled,
+    h.reason AS return_reason,
     (a.n30 - coalesce(o.n30, 0))::DOUBLE AS account_touchpoints_30d_count,
     (a.n365 - coalesce(o.n365, 0))::DOUBLE AS account_touchpoints_365d_count,
     a.others::DOUBLE AS account_other_leads,
@@ -207,6 +216,7 @@ LEFT JOIN own o ON o.id = s.id
 LEFT JOIN runs u ON u.id = s.id
 LEFT JOIN stages g ON g.id = s.id
 LEFT JOIN cycles c ON c.id = s.id
+LEFT JOIN returns h ON h.id = s.id
 LEFT JOIN of_lead l ON l.id = s.id
 LEFT JOIN clock k ON k.id = s.id
 LEFT JOIN moments m ON m.account_id = s.account_id AND m.as_of = s.as_of

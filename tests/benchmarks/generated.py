@@ -130,15 +130,22 @@ def _write_leads(folder: Path, leads: Leads) -> None:
 
 
 def _write_stages(folder: Path, rng: np.random.Generator, leads: Leads) -> np.ndarray:
-    """Every lead is new, half become MQL, all end; returns when each became MQL (0: never)."""
+    """Every lead is new, half become MQL, a tenth are put off, all end; returns when each became MQL (0: never)."""
     everyone = np.arange(leads.count)
     mql = np.where(rng.random(leads.count) < 0.5, leads.created + (leads.closed - leads.created) // 3 + 1, 0)
     some = everyone[mql > 0]
-    lead = np.concatenate([everyone, some, everyone])
-    at = np.concatenate([leads.created, mql[some], leads.closed])
-    stage = np.concatenate([np.zeros(leads.count), np.ones(len(some)), 2 + (rng.random(leads.count) < 0.9)])
-    stages = _taken(("new", "mql", "won", "lost"), stage.astype(np.int32))
-    _write(folder, "stage_changes", {"lead_id": _lead_ids(lead), "stage": stages, **_times(at, at + MINUTE)})
+    put_off = everyone[rng.random(leads.count) < 0.1]
+    lead = np.concatenate([everyone, some, everyone, put_off])
+    half_way = (leads.created + leads.closed)[put_off] // 2
+    at = np.concatenate([leads.created, mql[some], leads.closed, half_way])
+    ends = 2 + (rng.random(leads.count) < 0.9)
+    stage = np.concatenate([np.zeros(leads.count), np.ones(len(some)), ends, np.full(len(put_off), 4)])
+    stages = _taken(("new", "mql", "won", "lost", "recycled"), stage.astype(np.int32))
+    why = np.where(stage >= 3, lead % 5, -1).astype(np.int32)
+    said = pa.array(("no budget", "no answer", "too early", "other product", "no need"), pa.string())
+    reasons = said.take(pa.array(why, mask=why < 0)).dictionary_encode()
+    columns = {"lead_id": _lead_ids(lead), "stage": stages, "reason": reasons, **_times(at, at + MINUTE)}
+    _write(folder, "stage_changes", columns)
     return mql
 
 

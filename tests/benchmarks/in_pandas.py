@@ -149,9 +149,12 @@ def own(out: pd.DataFrame, rows: pd.DataFrame, touches: pd.DataFrame) -> None:
 
 
 def stages(out: pd.DataFrame, rows: pd.DataFrame, read: Read) -> None:
-    changes = read.of_leads("stage_changes", ["stage"], rows["lead"].unique())
+    changes = read.of_leads("stage_changes", ["stage", "reason"], rows["lead"].unique())
     pairs = visible(rows[["id", "lead", "as_of", "cycle_start"]], changes, "lead")
+    given = pairs[pairs["stage"].isin(["recycled", "lost", "disqualified"]) & pairs["reason"].notna()]
+    given = given.sort_values("occurred_at").drop_duplicates("id", keep="last").set_index("id")
     pairs = pairs[pairs["occurred_at"] >= pairs["cycle_start"]].sort_values("occurred_at")
+    out["return_reason"] = given["reason"].reindex(out.index)
     newest = pairs.drop_duplicates("id", keep="last").set_index("id").reindex(out.index)
     out["stage"] = newest["stage"]
     out["stage_age"] = (rows["as_of"] - newest["occurred_at"]) / DAY
