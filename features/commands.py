@@ -22,8 +22,11 @@ _screen = Console(highlight=False)
 _messages = Console(stderr=True, highlight=False)
 
 HistoryOption = Annotated[
-    Path | None,
-    typer.Option(help="Folder to read instead of the store: a snapshot, or Parquet tables (docs/history.md)."),
+    str | None,
+    typer.Option(
+        help="What to read instead of the store: a snapshot's folder, one of Parquet tables, or an Ibis URL "
+        "such as duckdb://FILE (docs/history.md)."
+    ),
 ]
 AsOfOption = Annotated[str | None, typer.Option("--as-of", help="ISO date or time, or row:N; default: now.")]
 
@@ -125,8 +128,8 @@ def _write_json(path: Path, found: dict[str, Any]) -> None:
     _screen.print(f"written to {path}")
 
 
-def _snapshot(home: Home, history: Path | None) -> Snapshot:
-    """The state of the home's store, or the snapshot in a folder."""
+def _snapshot(home: Home, history: str | None) -> Snapshot:
+    """The state of the home's store, or of the history named."""
     from data.store.operational import Store
     from data.store.plain import chosen_history
 
@@ -134,7 +137,7 @@ def _snapshot(home: Home, history: Path | None) -> Snapshot:
         return chosen_history(store, home, history, now=now())
 
 
-def _described_company(home: Home, history: Path | None):  # type: ignore[no-untyped-def]
+def _described_company(home: Home, history: str | None):  # type: ignore[no-untyped-def]
     """The company whose features are described; the default one before the first import."""
     from data.company import Company
 

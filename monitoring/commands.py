@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,8 +46,11 @@ def monitor(
     target: Target = None,
     lang: Language = Lang.en,
     history: Annotated[
-        Path | None,
-        typer.Option(help="Folder to read instead of the store: a snapshot, or Parquet tables (docs/history.md)."),
+        str | None,
+        typer.Option(
+            help="What to read instead of the store: a snapshot's folder, one of Parquet tables, or an Ibis URL "
+            "such as duckdb://FILE (docs/history.md)."
+        ),
     ] = None,
 ) -> None:
     """Has the world changed? A window of recent leads against the champion's training slice, and what to do about it.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from data.errors import DataRefused
 from data.home import Home
 from data.store.operational import Store
-from data.store.plain import chosen_history
+from data.store.plain import HistorySource, chosen_history
 from data.store.snapshots import Snapshot
 from data.times import ROW_STEP
 from features.engine import local_engine
@@ -29,7 +28,7 @@ def monitored(
     as_of: int | None,
     now: int,
     progress: Progress,
-    history: Path | None = None,
+    history: HistorySource | None = None,
 ) -> dict[str, Any]:
     """The report's document, new or as it was found before. Raises what `open_watch`, `window_at`, `gather` raise."""
     with Store.open(home) as store:

@@ -129,8 +129,11 @@ def score(
         int | None, typer.Option("--top", "--limit", help="Only the N most probable, best first.", min=1)
     ] = None,
     history: Annotated[
-        Path | None,
-        typer.Option(help="Folder to read instead of the store: a snapshot, or Parquet tables (docs/history.md)."),
+        str | None,
+        typer.Option(
+            help="What to read instead of the store: a snapshot's folder, one of Parquet tables, or an Ibis URL "
+            "such as duckdb://FILE (docs/history.md)."
+        ),
     ] = None,
 ) -> None:
     """Score all open leads, or each lead as it was known right after its creation, to a file."""

@@ -6,7 +6,6 @@ import getpass
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,8 +30,11 @@ _screen = Console(highlight=False)
 _messages = Console(stderr=True, highlight=False)
 
 HistoryOption = Annotated[
-    Path | None,
-    typer.Option(help="Folder to read instead of the store: a snapshot, or Parquet tables (docs/history.md)."),
+    str | None,
+    typer.Option(
+        help="What to read instead of the store: a snapshot's folder, one of Parquet tables, or an Ibis URL "
+        "such as duckdb://FILE (docs/history.md)."
+    ),
 ]
 TargetOption = Annotated[str | None, typer.Option(help="Outcome; default won, or the company's only target.")]
 

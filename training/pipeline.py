@@ -14,7 +14,7 @@ from data.company import Company, Target
 from data.errors import ModelRefused, UsageError
 from data.home import Home
 from data.store.operational import Store
-from data.store.plain import chosen_history
+from data.store.plain import HistorySource, chosen_history
 from features.catalogue import declarations as catalogue
 from features.declaration import Declaration
 from features.firewall import Verdict, refuse_blocked, verdicts
@@ -58,8 +58,8 @@ class Request:
     """What decides the threshold."""
     options: Options = field(default_factory=Options)
     keep_prior: bool = False
-    history: Path | None = None
-    """Folder to read instead of the store: a snapshot, or plain Parquet tables."""
+    history: HistorySource | None = None
+    """What to read instead of the store: a snapshot, plain Parquet tables, or tables by an Ibis connection."""
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from data.errors import ModelRefused, NotFound
 from data.home import Home
 from data.store.deployments import Deployment
 from data.store.freezing import frozen
 from data.store.operational import Store
-from data.store.plain import chosen_history
+from data.store.plain import HistorySource, chosen_history
 from data.store.snapshots import Snapshot, open_snapshot
 from training.bundle import Bundle
 from training.gate import Comparison, Gate, undecided
@@ -47,7 +46,13 @@ class Promoted:
 
 
 def weigh(
-    store: Store, home: Home, version: Version, *, now: int, history: Path | None = None, say: Say = lambda _: None
+    store: Store,
+    home: Home,
+    version: Version,
+    *,
+    now: int,
+    history: HistorySource | None = None,
+    say: Say = lambda _: None,
 ) -> Weighed:
     """Verifies the bundle, holds it against everything promoted before, and tells whose grade would change.
 
@@ -84,7 +89,7 @@ def promote(
     now: int,
     force: bool = False,
     automatic: bool = False,
-    history: Path | None = None,
+    history: HistorySource | None = None,
     weighed: Weighed | None = None,
     say: Say = lambda _: None,
 ) -> Promoted:
@@ -188,7 +193,7 @@ def _in_force(deployment: Deployment) -> tuple[str, str]:
     return deployment.bundle_hash, deployment.policy_id
 
 
-def _history(store: Store, home: Home, bundle: Bundle, history: Path | None, now: int) -> Snapshot:
+def _history(store: Store, home: Home, bundle: Bundle, history: HistorySource | None, now: int) -> Snapshot:
     """The newest history: the folder named, the store's, or where that was never filled what the bundle was taught."""
     kept = home.snapshots / str(bundle.manifest["snapshot"])
     if history is None and store.company() is None and (kept / "manifest.json").exists():

@@ -1,9 +1,11 @@
-"""History from a folder: a snapshot, or plain Parquet tables of the same shape that something else wrote.
+"""History from elsewhere: a snapshot's folder, plain Parquet tables of the same shape, or such tables by a connection.
 
     DIR/company.json           what the company declares (docs/contracts.md), or mapping.toml, an import's mapping
     DIR/<table>.parquet        or DIR/<table>/*.parquet, with a snapshot's columns
 
-A plain folder is checked and kept as a snapshot of its own under the home, so
+    an Ibis connection or its URL    tables of the same names and columns (data.store.elsewhere)
+
+A plain folder, or what a connection gave, is checked and kept as a snapshot of its own under the home, so
 that what was read from it can be repeated when the folder has changed. The
 same history has the same hash, whichever way it comes.
 """
@@ -11,10 +13,10 @@ same history has the same hash, whichever way it comes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +26,7 @@ from data.company import Company
 from data.errors import DataRefused, LeadscoreError, NotFound, UsageError
 from data.home import Home
 from data.people.consent import refusing_leads
+from data.store.elsewhere import connected, is_address, shown_address, spooled
 from data.store.files import file_refusals
 from data.store.gate import PURPOSE, Gate
 from data.store.operational import Store
@@ -34,34 +37,64 @@ from data.tables import BY_NAME, CONSENTS, LEAD_CYCLES, LEADS, MERGES, STAGE_CHA
 
 if TYPE_CHECKING:
     import duckdb
+    import ibis
 
+HistorySource: TypeAlias = "Path | str | ibis.BaseBackend"
+"""A folder, an Ibis URL, or an Ibis connection."""
 _UNIQUE = {LEADS.name: "lead_id", LEAD_CYCLES.name: "cycle_id"}
 
 
-def chosen_history(store: Store, home: Home, history: Path | None, *, now: int) -> Snapshot:
-    """The history a run reads: the store's present state, or the folder it was told to read."""
-    return take_snapshot(store, home, now=now) if history is None else open_history(history, home, now=now)
+def chosen_history(store: Store, home: Home, history: HistorySource | None, *, now: int) -> Snapshot:
+    """The history a run reads: the store's present state, or what it was told to read."""
+    if history is None:
+        return take_snapshot(store, home, now=now)
+    return open_history(history, home, now=now, company=store.company())
 
 
-def open_history(folder: Path, home: Home, *, now: int) -> Snapshot:
-    """The snapshot at `folder`, or that of the plain tables there.
+def open_history(history: HistorySource, home: Home, *, now: int, company: Company | None = None) -> Snapshot:
+    """The snapshot in a folder, or that of plain tables in a folder or behind a connection.
 
-    Raises UsageError or NotFound where there is neither, DataRefused naming
-    file and column where the tables are not as docs/contracts.md says.
+    `company` counts where a connection declares none. Raises UsageError or
+    NotFound where there is nothing of the kind, DataRefused naming file or
+    table and column where the tables are not as docs/contracts.md says,
+    StoreUnavailable where a connection fails.
     """
+    if not isinstance(history, (str, Path)):
+        return _of_connection(history, f"history by {history.name}", home, company, now)
+    if is_address(history):
+        backend = connected(str(history))
+        try:
+            return _of_connection(backend, f"history {shown_address(str(history))}", home, company, now)
+        finally:
+            backend.disconnect()
+    folder = Path(history)
     if not folder.is_dir():
-        raise UsageError("--history", folder, expected="a folder: a snapshot's, or one of Parquet tables")
+        expected = "a folder (a snapshot's, or one of Parquet tables), or an Ibis URL such as duckdb://FILE"
+        raise UsageError("--history", folder, expected=expected)
     if (folder / "manifest.json").exists():
         return open_snapshot(folder)
-    plain = _Plain(folder, _files(folder))
-    company = _company(folder)
+    with file_refusals(f"snapshots {home.snapshots}"), one_at_a_time(home.snapshots):
+        return _kept(_Plain(folder, _files(folder)), home, now)
+
+
+def _of_connection(backend: ibis.BaseBackend, called: str, home: Home, company: Company | None, now: int) -> Snapshot:
+    with (
+        file_refusals(f"snapshots {home.snapshots}"),
+        one_at_a_time(home.snapshots),
+        spooled(backend, home.snapshots, company, called) as (folder, names),
+    ):
+        return _kept(_Plain(folder, _files(folder), names), home, now)
+
+
+def _kept(plain: _Plain, home: Home, now: int) -> Snapshot:
+    """The checked and gated tables as a snapshot of this home."""
+    company = _company(plain.folder)
     gate = Gate(plain.refusing())
 
     def tables(engine: duckdb.DuckDBPyConnection, unfinished: Path) -> dict[str, Any]:
         return {t.name: _entry(plain, gate, t, engine, unfinished) for t in TABLES if t.in_snapshot}
 
-    with file_refusals(f"snapshots {home.snapshots}"), one_at_a_time(home.snapshots):
-        return write_snapshot(home.snapshots, tables, json.loads(company.to_json()), gate.told(), now=now)
+    return write_snapshot(home.snapshots, tables, json.loads(company.to_json()), gate.told(), now=now)
 
 
 @dataclass(frozen=True)
@@ -69,13 +102,18 @@ class _Plain:
     folder: Path
     files: dict[str, list[Path]]
     """By table; none for a table that is not there."""
+    names: Mapping[Path, str] = field(default_factory=dict)
+    """What files are called in messages, where not by their path."""
+
+    def name_of(self, path: Path) -> str:
+        return self.names.get(path, str(path))
 
     def rows(self, table: Table) -> Iterator[pa.RecordBatch]:
         """Checked rows, a block at a time; lead cycles are derived where nobody wrote them."""
         if table == LEAD_CYCLES and not self.files[table.name]:
             yield from self._derived_cycles()
         for path in self.files[table.name]:
-            for rows in _blocks(path, table):
+            for rows in _blocks(path, table, self.name_of(path)):
                 yield from rows.cast(table.snapshot_schema()).to_batches()
 
     def refusing(self) -> frozenset[str]:
@@ -149,27 +187,27 @@ def _company(folder: Path) -> Company:
     )
 
 
-def _blocks(path: Path, table: Table) -> Iterator[pa.Table]:
+def _blocks(path: Path, table: Table, called: str) -> Iterator[pa.Table]:
     """The rows of a file, checked."""
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise DataRefused(f"{path}", str(error).splitlines()[0], expected="a Parquet file") from None
+        raise DataRefused(called, str(error).splitlines()[0], expected="a Parquet file") from None
     left = {"loaded_at", *(c.name for c in table.columns if c.contact)}
     wanted = [name for name in file.schema_arrow.names if name not in left]
     before = 0
     for batch in file.iter_batches(BATCH, columns=wanted):
-        yield _checked(path, table, pa.Table.from_batches([batch]), before)
+        yield _checked(called, table, pa.Table.from_batches([batch]), before)
         before += batch.num_rows
     if not before:
-        _checked(path, table, file.schema_arrow.empty_table().select(wanted), 0)
+        _checked(called, table, file.schema_arrow.empty_table().select(wanted), 0)
 
 
-def _checked(path: Path, table: Table, rows: pa.Table, before: int) -> pa.Table:
+def _checked(called: str, table: Table, rows: pa.Table, before: int) -> pa.Table:
     try:
         return checked(table, rows)
     except DataRefused as error:
-        place = f"{path}" if not before else f"{path}, counting rows from {before + 1}"
+        place = called if not before else f"{called}, counting rows from {before + 1}"
         subject = error.subject.replace(f"table {table.name}", place, 1)
         remedy = error.remedy or "write the table as docs/contracts.md says"
         raise DataRefused(subject, error.received, expected=error.expected, remedy=remedy) from None
@@ -191,6 +229,8 @@ def _refuse_repeated(engine: duckdb.DuckDBPyConnection, written: Path, plain: _P
         sql = f"SELECT {key} FROM read_parquet(?) GROUP BY {key} HAVING count(*) > 1 LIMIT 1"
         found = engine.execute(sql, [str(written)]).fetchall() if key else []
         if found:
-            files = ", ".join(str(path) for path in plain.files[table.name]) or f"{plain.folder}, {table.name}"
+            files = (
+                ", ".join(plain.name_of(path) for path in plain.files[table.name]) or f"{plain.folder}, {table.name}"
+            )
             received = f"more than one row of {key} = {', '.join(map(str, found[0]))}"
             raise DataRefused(files, received, expected="each once", remedy="remove the repetitions")
