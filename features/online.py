@@ -72,7 +72,7 @@ class OnlineFeatures:
         self._numbers = {chosen: number for number, chosen in enumerate(self._selector.selections)}
         self._reads_values = any(_reads_values(d) for d in touching)
         of_account = [d for d in declarations if d.kind in ACCOUNT_KINDS]
-        self._account = AccountFeatures(of_account) if of_account else None
+        self._account = AccountFeatures(of_account, self._numbers) if of_account else None
         self._reducers = [self._reducer(d, company) for d in declarations]
 
     def row(self, history: LeadHistory, as_of: int) -> list[Value]:

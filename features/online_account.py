@@ -24,23 +24,34 @@ class Member(NamedTuple):
 
 
 class AccountFeatures:
-    """Compiles the account's features; `members` gives what they read."""
+    """Compiles the account's features; `members` gives what they read.
 
-    def __init__(self, declarations: Sequence[Declaration]) -> None:
+    `own` are the numbers of the selections of the lead's own features: their
+    ages are there already in the view and not selected again.
+    """
+
+    def __init__(self, declarations: Sequence[Declaration], own: Mapping[Selection, int]) -> None:
         self._selector = Selector(selections(declarations))
         self._numbers = {chosen: number for number, chosen in enumerate(self._selector.selections)}
+        chosen = self._selector.selections
+        self._shared = [own[one] for one in chosen] if set(chosen) <= own.keys() else None
 
     def members(self, account: AccountSummary | None, view: View) -> list[Member] | None:
         """The lead itself, then the account's other leads known by then; None without an account."""
         if account is None:
             return None
         as_of = view.as_of
-        members = [Member(self._selector.ages(view.by_key), view.newest_lead)]
+        members = [Member(self._own_ages(view), view.newest_lead)]
         for sibling in account.siblings:
             if sibling.occurred_at < as_of and sibling.recorded_at < as_of:
                 ages = self._selector.ages(ages_by_key(sibling.touchpoints, as_of))
                 members.append(Member(ages, newest_by_name(sibling.attributes, as_of)))
         return members
+
+    def _own_ages(self, view: View) -> list[list[int]]:
+        if self._shared is None:
+            return self._selector.ages(view.by_key)
+        return [view.ages[number] for number in self._shared]
 
     def reducer(self, d: Declaration) -> Reducer:
         read = _BUILDERS[d.kind](d, self._numbers)

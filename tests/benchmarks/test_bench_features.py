@@ -108,6 +108,9 @@ NOW = 1_735_657_200_000_000
 
 
 def one_history(rng: random.Random, touchpoints: int, siblings: int) -> LeadHistory:
+    """A lead with so many touchpoints altogether: its own, and as many of each other lead of its account."""
+    each = touchpoints // (siblings + 1)
+
     def touches(count: int) -> tuple[Touchpoint, ...]:
         found = []
         for _ in range(count):
@@ -120,20 +123,20 @@ def one_history(rng: random.Random, touchpoints: int, siblings: int) -> LeadHist
         return tuple(Attribute(name, NOW - 200 * DAY, NOW - 200 * DAY, "v") for name in names)
 
     others = tuple(
-        Sibling(
-            str(n), NOW - 99 * DAY, NOW - 99 * DAY, values("department", "job_title_band"), touches(touchpoints // 3)
-        )
+        Sibling(str(n), NOW - 99 * DAY, NOW - 99 * DAY, values("department", "job_title_band"), touches(each))
         for n in range(siblings)
     )
     known = values("channel", "campaign", "job_title", "job_title_band", "department", "free_mail", "message_length")
     account = AccountSummary("x", values("industry", "employee_band", "prefecture", "country"), others)
     stages = (StageChange("mql", NOW - 100 * DAY, NOW - 100 * DAY),)
     since = NOW - 200 * DAY
-    return LeadHistory("a", since, since, (), stages, touches(touchpoints), known, account if siblings else None)
+    return LeadHistory(
+        "a", since, since, (), stages, touches(touchpoints - siblings * each), known, account if siblings else None
+    )
 
 
-def median_microseconds(online: OnlineFeatures, history: LeadHistory) -> str:
-    return f"{statistics.median(microseconds(lambda: online.row(history, NOW), 400)):.0f} µs"
+def median_microseconds(online: OnlineFeatures, history: LeadHistory) -> float:
+    return statistics.median(microseconds(lambda: online.row(history, NOW), 400))
 
 
 def microseconds(work: Callable[[], object], rounds: int) -> list[float]:
@@ -160,9 +163,12 @@ def test_online_beside_plain_python(touchpoints: int, most: float, report_ratio,
     what = f"one lead online, {touchpoints} touchpoints, {len(wanted)} features"
     report_ratio(what, "each feature by itself in plain Python", ratio, min(ours) / max(plain), max(ours) / min(plain))
     report_line(f"{what}: {statistics.median(ours):.0f} µs at the median, {min(ours):.0f} µs at best")
-    with_account = one_history(rng, touchpoints, siblings=2)
-    report_line(f"  with two others in the account: {median_microseconds(online, with_account)}")
+    together = median_microseconds(online, one_history(rng, touchpoints, siblings=2))
+    report_line(f"  as many altogether, of it and two others in its account: {together:.0f} µs")
+    beside = median_microseconds(online, one_history(rng, 3 * touchpoints, siblings=2))
+    report_line(f"  as many of each of the three: {beside:.0f} µs")
     for part in PARTS:
         some = OnlineFeatures([d for d in wanted if d.kind in of_part(part)], of)
-        report_line(f"  of that {part} alone: {median_microseconds(some, history)}")
+        report_line(f"  of that {part} alone: {median_microseconds(some, history):.0f} µs")
     assert statistics.median(ours) <= most
+    assert together <= most
