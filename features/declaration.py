@@ -30,6 +30,7 @@ Kind = Literal[
     "stage",  # category: newest visible stage of the cycle
     "stage_age",  # days since it was entered
     "times_recycled",  # cycles before this one
+    "return_reason",  # category: the newest reason given for returning, losing or disqualifying the lead, in any cycle
     # over the account's other leads; null where no account is known
     "account_count",  # their touchpoints in the window
     "account_leads",  # how many other leads
@@ -49,7 +50,7 @@ Group = Literal["fit", "behaviour"]
 
 Ageing = Literal["still", "falls", "rises", "free"]
 
-CATEGORY_KINDS = frozenset({"first_touch", "last_touch", "stage", "category"})
+CATEGORY_KINDS = frozenset({"first_touch", "last_touch", "stage", "return_reason", "category"})
 
 TOUCHPOINT_KINDS_OF_FEATURE = frozenset(
     {

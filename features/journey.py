@@ -60,6 +60,17 @@ def _stages() -> tuple[Declaration, ...]:
             unit="times",
             null="the lead is not yet known",
         ),
+        Declaration(
+            name="return_reason",
+            kind="return_reason",
+            group="behaviour",
+            reason="recycled",
+            wording_ja="以前の差し戻し・失注の理由「{value}」",
+            wording_en="Given when it was last returned or lost: {value}",
+            absent_ja="差し戻し・失注の理由なし",
+            absent_en="Never returned or lost with a reason",
+            null="no reason was ever given",
+        ),
     )
 
 

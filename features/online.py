@@ -40,6 +40,7 @@ class View:
         "newest_account",
         "newest_lead",
         "stage",
+        "stages",
         "touchpoints",
     )
 
@@ -54,6 +55,8 @@ class View:
     cycle_start: int | None
     cycles: int
     stage: StageChange | None
+    stages: Sequence[StageChange]
+    """All of the history, visible or not."""
     newest_lead: dict[str, Attribute]
     newest_account: dict[str, Attribute]
     members: list[Member] | None
@@ -93,6 +96,7 @@ class OnlineFeatures:
         view.created = history.occurred_at if known else None
         view.cycle_start, recycled, view.cycles = current_cycle(history, as_of)
         view.stage = newest_stage(history.stages, as_of, view.cycle_start, recycled)
+        view.stages = history.stages
         view.newest_lead = newest_by_name(history.attributes, as_of)
         account = history.account if known else None
         view.newest_account = newest_by_name(account.attributes, as_of) if account else {}

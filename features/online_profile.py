@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from data.company import Company
 from data.records import Attribute, LeadHistory, StageChange
-from data.tables import TERMINAL_STAGES
+from data.tables import GIVEN_UP_STAGES, TERMINAL_STAGES
 from data.times import DAY
 from features import calendars
 from features.declaration import Declaration
@@ -97,11 +97,24 @@ def _times_recycled(view: View) -> Value:
     return float(view.cycles - 1) if view.cycles else None
 
 
+def _return_reason(view: View) -> Value:
+    said = [
+        (c.occurred_at, c.recorded_at, c.reason)
+        for c in view.stages
+        if c.reason is not None
+        and c.stage in GIVEN_UP_STAGES
+        and c.occurred_at < view.as_of
+        and c.recorded_at < view.as_of
+    ]
+    return max(said)[2] if said else None
+
+
 _STAGES: dict[str, Reducer] = {
     "lead_age": _lead_age,
     "stage": _stage,
     "stage_age": _stage_age,
     "times_recycled": _times_recycled,
+    "return_reason": _return_reason,
 }
 
 

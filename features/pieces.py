@@ -34,7 +34,7 @@ SPARSE = 1_000_003
 _READ: dict[str, tuple[str, ...]] = {
     "leads": (),
     "lead_cycles": (),
-    "stage_changes": ("stage",),
+    "stage_changes": ("stage", "reason"),
     "lead_attributes": ("name", "text", "number"),
     "account_attributes": ("name", "text", "number"),
     "touchpoints": ("kind", "actor", "channel", "campaign_id", "detail"),

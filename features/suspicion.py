@@ -31,7 +31,7 @@ TELLING_GAP = 0.70
 NEVER_FILLED = "never filled"
 NEARLY_ALL = 0.9
 """Of the leads with one value, those that reached the outcome within the horizon; some reach it after."""
-THE_FUNNEL_ITSELF = ("stage", "stage_age", "lead_age", "times_recycled")
+THE_FUNNEL_ITSELF = ("stage", "stage_age", "lead_age", "times_recycled", "return_reason")
 """Kinds that say how far a lead has come: strong by nature."""
 
 

@@ -92,7 +92,7 @@ def value(d: Declaration, history: LeadHistory, t: int, company: Company) -> flo
         return account_value(d, history, t) if known and history.account else None
     if kind in ("number", "category", "text_length", "days_since_date", "missing"):
         return profile_value(d, history, t, known)
-    if kind in ("lead_age", "stage", "stage_age", "times_recycled"):
+    if kind in ("lead_age", "stage", "stage_age", "times_recycled", "return_reason"):
         return cycle_value(d, history, t)
     if kind == "calendar":
         return calendar_value(d, history, t, known, company)
@@ -153,6 +153,10 @@ def cycle_value(d, history, t):
             return (t - stage.occurred_at) / DAY if stage else None
         case "times_recycled":
             return float(cycles - 1) if cycles else None
+        case "return_reason":
+            ended = [s for s in history.stages if before(s, t) and s.stage in ("recycled", "lost", "disqualified")]
+            given = sorted((s.occurred_at, s.recorded_at, s.reason) for s in ended if s.reason is not None)
+            return given[-1][2] if given else None
 
 
 def calendar_value(d, history, t, known, company):

@@ -35,7 +35,10 @@ def later_records(rng: random.Random, as_of: int) -> tuple[int, int]:
 
 def with_the_future(history: LeadHistory, rng: random.Random, as_of: int) -> LeadHistory:
     touches = [Touchpoint(rng.choice(KINDS), "lead", *later_records(rng, as_of), "web", "c1", "/p") for _ in range(5)]
-    stages = [StageChange("won", *later_records(rng, as_of)), StageChange("recycled", *later_records(rng, as_of))]
+    stages = [
+        StageChange("won", *later_records(rng, as_of)),
+        StageChange("recycled", *later_records(rng, as_of), "later"),
+    ]
     values = [
         Attribute("department", *later_records(rng, as_of), "later"),
         Attribute("渇望度", *later_records(rng, as_of), None, 9.0),

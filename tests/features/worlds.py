@@ -51,6 +51,7 @@ KINDS = (
     "自社種別",
 )
 STAGES = ("new", "mql", "sql", "opportunity", "won", "lost", "recycled", "demo")
+REASONS = (None, "予算なし", "no answer", "Ärger")
 TEXTS = ("", "a", "ab", "é", "髙", "部長", "役員", "yes", "𠮷野家")
 
 Choose = Callable[[Sequence], object]
@@ -83,7 +84,7 @@ def lead(choose: Choose, lead_id: str, as_of: int, busy: int) -> LeadHistory:
     def many(build, most):
         return tuple(build(*moments()) for _ in range(choose(range(most + 1))))
 
-    stages = many(lambda o, r: StageChange(choose(STAGES), o, r), 4)
+    stages = many(lambda o, r: StageChange(choose(STAGES), o, r, choose(REASONS)), 4)
     return LeadHistory(
         lead_id,
         *moments(),
