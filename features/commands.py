@@ -56,7 +56,7 @@ def features(
     at = snapshot.company.instant(as_of) if as_of else now()
     with _progress("computing features"):
         leads, columns = write_features(home, snapshot, out, as_of=at)
-    _screen.print(f"history: snapshot {snapshot.hash}", soft_wrap=True)
+    _say_history(snapshot)
     _screen.print(f"{leads:,} leads, {columns} features: {out}")
 
 
@@ -90,7 +90,7 @@ def check(
         findings = examine(store, snapshot, home, as_of=at, now=now())
     with _progress("looking for leaks"):
         verdicts = examine_leaks(home, snapshot, as_of=at, target=target)
-    _screen.print(f"history: snapshot {snapshot.hash}", soft_wrap=True)
+    _say_history(snapshot)
     show_findings(_screen, findings)
     show_verdicts(_screen, verdicts)
     if json_file:
@@ -117,7 +117,7 @@ def _check_items(home: Home, snapshot: Snapshot, at: int, target: str | None, js
             bar.update(task, description=f"without {what[:60]}")
 
         found = examine_items(home, snapshot, as_of=at, target=target, progress=told)
-    _screen.print(f"history: snapshot {snapshot.hash}", soft_wrap=True)
+    _say_history(snapshot)
     show_items(_screen, found)
     if json_file:
         _write_json(json_file, found.to_dict())
@@ -126,6 +126,11 @@ def _check_items(home: Home, snapshot: Snapshot, at: int, target: str | None, js
 def _write_json(path: Path, found: dict[str, Any]) -> None:
     path.write_text(json.dumps(found, ensure_ascii=False, indent=2), encoding="utf-8")
     _screen.print(f"written to {path}")
+
+
+def _say_history(snapshot: Snapshot) -> None:
+    for line in snapshot.lines():
+        _screen.print(line, soft_wrap=True)
 
 
 def _snapshot(home: Home, history: str | None) -> Snapshot:

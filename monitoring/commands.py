@@ -78,6 +78,8 @@ def monitor(
     for reason in (*found["decision"]["noted"], *found["decision"]["silent"]):
         _screen.print(f"· {reason[lang.value]}", style="dim", markup=False)
     _screen.print(f"history: snapshot {found['snapshot']}", soft_wrap=True)
+    if since := found.get("withdrawn_since"):
+        _screen.print(f"{since:,} leads left out of it: consent withdrawn since it was taken")
     page = home.reports / found["page"]
     _screen.print(f"{page}\n{page.with_suffix('.json')}", markup=False, soft_wrap=True)
 

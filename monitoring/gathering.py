@@ -15,6 +15,7 @@ from data.home import Home
 from data.store.deployments import Deployment
 from data.store.freezing import frozen
 from data.store.operational import Store
+from data.store.permitted import permitted
 from data.store.snapshots import Snapshot, open_snapshot
 from features.engine import local_engine
 from monitoring.evidence import PROBABILITY, Evidence, Matured, OperatingPoint, Shift, VersionChange
@@ -146,7 +147,10 @@ def _reference_population(watch: Watch, connection: Any, now: Population, window
     trained_on = str(watch.bundle.manifest["snapshot"])
     if trained_on == watch.snapshot.hash or not (watch.home.snapshots / trained_on / "manifest.json").exists():
         return now
-    snapshot = open_snapshot(watch.home.snapshots / trained_on)
+    with Store.open(watch.home) as store:
+        snapshot = permitted(store, watch.home, open_snapshot(watch.home.snapshots / trained_on))
+    if snapshot.hash == watch.snapshot.hash:
+        return now
     return Population(snapshot, connection, window, watch.bundle.target_definition)
 
 

@@ -60,6 +60,7 @@ def document(watch: Watch, window: Window, evidence: Evidence, decision: Decisio
             "ends": "" if window.row_time else render_instant(window.end, timezone),
         },
         "snapshot": watch.snapshot.hash,
+        **({"withdrawn_since": watch.snapshot.withdrawn_since} if watch.snapshot.withdrawn_since else {}),
         "bundle": watch.bundle.hash,
         "model_version": watch.deployment.model_version,
         "policy": watch.deployment.policy_id,

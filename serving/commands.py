@@ -162,7 +162,8 @@ def score(
         read = History.of(snapshot, home)
         summaries = run_champions(in_force, read, snapshot.company, asked, file, ledger, told, heard)
         old = _prune(ledger, started)
-    console.print(f"history: snapshot {snapshot.hash}", soft_wrap=True)
+    for line in snapshot.lines():
+        console.print(line, soft_wrap=True)
     for summary in summaries:
         unscored = f"; {summary.past_target} past the target, {summary.no_consent} without consent: no score"
         console.print(

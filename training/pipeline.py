@@ -294,6 +294,7 @@ def _facts(
         "base_rate": float(np.average(matrix.label, weights=matrix.weight)),
         "recorded_from": history.labelled.recorded_from,
         "options": asdict(request.options),
+        **({"withdrawn_since": history.snapshot.withdrawn_since} if history.snapshot.withdrawn_since else {}),
     }
     if fitted is None or report is None:
         return facts

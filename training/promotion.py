@@ -16,6 +16,7 @@ from data.home import Home
 from data.store.deployments import Deployment
 from data.store.freezing import frozen
 from data.store.operational import Store
+from data.store.permitted import permitted
 from data.store.plain import HistorySource, chosen_history
 from data.store.snapshots import Snapshot, open_snapshot
 from training.bundle import Bundle
@@ -197,7 +198,7 @@ def _history(store: Store, home: Home, bundle: Bundle, history: HistorySource | 
     """The newest history: the folder named, the store's, or where that was never filled what the bundle was taught."""
     kept = home.snapshots / str(bundle.manifest["snapshot"])
     if history is None and store.company() is None and (kept / "manifest.json").exists():
-        return open_snapshot(kept)
+        return permitted(store, home, open_snapshot(kept))
     return chosen_history(store, home, history, now=now)
 
 

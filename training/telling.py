@@ -23,7 +23,7 @@ HEADS = {"auc": "ROC-AUC", "pr_auc": "PR-AUC", "log_loss": "log loss", "brier": 
 def data_lines(trained: Trained) -> Iterator[str]:
     """What it was trained on and what was left out, one fact a line."""
     history, found = trained.history, trained.history.labelled
-    yield f"history: snapshot {history.snapshot.hash}"
+    yield from history.snapshot.lines()
     yield (
         f"known before {when(history, history.as_of)}: {len(found.rows):,} matured rows, "
         f"{history.outcomes:,} lead cycles reached {history.target.stage}"

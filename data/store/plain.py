@@ -31,6 +31,7 @@ from data.store.files import file_refusals
 from data.store.gate import PURPOSE, Gate
 from data.store.operational import Store
 from data.store.parts import time_ranges, write_part
+from data.store.permitted import permitted
 from data.store.rows import BATCH, checked
 from data.store.snapshots import Snapshot, one_at_a_time, open_snapshot, take_snapshot, write_snapshot
 from data.tables import BY_NAME, CONSENTS, LEAD_CYCLES, LEADS, MERGES, STAGE_CHANGES, TABLES, Table
@@ -45,10 +46,13 @@ _UNIQUE = {LEADS.name: "lead_id", LEAD_CYCLES.name: "cycle_id"}
 
 
 def chosen_history(store: Store, home: Home, history: HistorySource | None, *, now: int) -> Snapshot:
-    """The history a run reads: the store's present state, or what it was told to read."""
+    """The history a run reads: the store's present state, or what it was told to read.
+
+    Whoever refuses by what the store holds now is in neither.
+    """
     if history is None:
         return take_snapshot(store, home, now=now)
-    return open_history(history, home, now=now, company=store.company())
+    return permitted(store, home, open_history(history, home, now=now, company=store.company()))
 
 
 def open_history(history: HistorySource, home: Home, *, now: int, company: Company | None = None) -> Snapshot:

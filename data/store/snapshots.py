@@ -19,7 +19,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,10 +50,17 @@ class Snapshot:
     path: Path
     company: Company
     manifest: dict[str, Any]
+    withdrawn_since: int = field(default=0, compare=False)
+    """Leads left out of an older history because they refuse by now (`data.store.permitted`)."""
 
     def files(self, table: str) -> list[Path]:
         """The Parquet files of one table."""
         return [self.path / part["file"] for part in self.manifest["tables"][table]["parts"]]
+
+    def lines(self) -> list[str]:
+        """What a run says of the history it read."""
+        since = f"{self.withdrawn_since:,} leads left out of it: consent withdrawn since it was taken"
+        return [f"history: snapshot {self.hash}", *([since] if self.withdrawn_since else [])]
 
     def tables(self, connection: ibis.BaseBackend) -> dict[str, ibis.Table]:
         """Every table by its name, registered in an Ibis backend (DuckDB, PySpark); read when used."""
