@@ -45,8 +45,9 @@ class Assessment:
     ageing: Ageing | None
 
     def to_dict(self) -> dict[str, Any]:
-        """For report.json."""
-        return asdict(self)
+        """For report.json; null where there is no figure."""
+        found: dict[str, Any] = _without_nan(asdict(self))
+        return found
 
     def metrics(self) -> dict[str, float]:
         """name → value for the registry, beside `evaluation.flat_metrics`."""
@@ -132,6 +133,14 @@ def _fairness(
         pd.MultiIndex.from_arrays([rows.cycle, rows.as_of])
     )
     return fairness(judged, watched, whole.take(places).columns, policy.threshold)
+
+
+def _without_nan(found: Any) -> Any:
+    if isinstance(found, dict):
+        return {key: _without_nan(value) for key, value in found.items()}
+    if isinstance(found, list | tuple):
+        return [_without_nan(value) for value in found]
+    return None if isinstance(found, float) and not np.isfinite(found) else found
 
 
 def _named(name: str) -> str:

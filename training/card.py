@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from data.times import render_duration, render_instant, row_number
+from data.times import render_duration
+from training.assessment import Assessment
 from training.bundle import Bundle
+from training.card_assessment import assessment_sections
 from training.card_rendering import Card, Image, Items, Section, Tabular, Text
+from training.dates import day, when
 from training.evaluation import Report
 from training.fitting import Fitted
 from training.gate import Agreement
@@ -36,20 +39,10 @@ _PARTS_JA = {
 _VERDICTS_JA = {"holds": "劣らない", "no loss shown": "劣るとは言えない", "loses": "劣る", "undecided": "判定できない"}
 _PLOTS = {
     "calibration.png": ("Calibration by tenths, forward in time", "十分位ごとの較正(時間順)"),
+    "over_time.png": ("Predicted and actual rate over time", "時期ごとの予測と実績"),
     "gain.png": ("Share of outcomes among the best leads", "上位リードに含まれる成果の割合"),
     "contributions.png": ("Contributions to the margin", "マージンへの寄与"),
 }
-
-
-def when(history: History, at: int) -> str:
-    """An instant in the company's time zone; in row time the number of rows known then."""
-    company = history.snapshot.company
-    return f"row {row_number(at)}" if company.time == "row" else render_instant(at, company.timezone)
-
-
-def day(history: History, at: int) -> str:
-    """As `when`, to the day: where slices begin and end."""
-    return when(history, at) if history.snapshot.company.time == "row" else when(history, at)[:10]
 
 
 def model_card(
@@ -58,6 +51,7 @@ def model_card(
     policy: Policy,
     fitted: Fitted | None,
     report: Report | None,
+    assessment: Assessment | None = None,
     *,
     lang: Lang = "en",
     plots: tuple[Path, ...] | list[Path] = (),
@@ -70,6 +64,8 @@ def model_card(
     sections = [_what(history, bundle, say), _data(history, say)]
     if fitted is not None and report is not None:
         sections += [_composition(fitted, say), _figures(history, fitted, report, say)]
+    if assessment is not None:
+        sections += assessment_sections(history, assessment, say)
     if bundle.manifest.get("gate"):
         sections.append(_gate(history, bundle, say))
     sections += [_policy(history, policy, say), _limits(bundle, say)]

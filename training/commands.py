@@ -59,6 +59,12 @@ def train(
     ] = None,
     trials: Annotated[int, typer.Option(min=1, help="How many LightGBM settings are tried.")] = 7,
     seed: Annotated[int, typer.Option(min=0, help="The same snapshot and seed give the same bundle.")] = 0,
+    separate: Annotated[
+        bool, typer.Option(help="Fit and behaviour in trees of their own, so that the margin is their sum.")
+    ] = True,
+    monotone: Annotated[
+        bool, typer.Option(help="Keep declared directions, so that behaviour never rises by waiting.")
+    ] = True,
     keep_prior: Annotated[bool, typer.Option(help="Register the constant rate where nothing beats it.")] = False,
     history: HistoryOption = None,
 ) -> None:
@@ -75,7 +81,7 @@ def train(
             horizon=parse_duration(horizon) if horizon else None,
             as_of=_instant(store, as_of) if as_of else None,
             aim=chosen_aim(capacity, call_cost, deal_value, precision),
-            options=Options(trials=trials, seed=seed),
+            options=Options(trials=trials, seed=seed, separate=separate, monotone=monotone),
             keep_prior=keep_prior,
             history=history,
         )
@@ -248,6 +254,7 @@ def _train_and_tell(store: Store, home: Home, request: Request, instant: int) ->
     from training.card import LANGS
     from training.pipeline import card_page
     from training.pipeline import train as run_training
+    from training.telling_assessment import assessment_lines
 
     with ThreadPoolExecutor(1) as aside, _progress() as say:
         # MLflow takes ten seconds to open: it does so while the rows are read.
@@ -262,6 +269,9 @@ def _train_and_tell(store: Store, home: Home, request: Request, instant: int) ->
         _screen.print(telling.weights_line(trained.fitted))
         for line in telling.gain_lines(trained):
             _screen.print(line)
+        if trained.assessment is not None:
+            for found in assessment_lines(trained.history, trained.assessment):
+                _screen.print(found, soft_wrap=isinstance(found, str))
     else:
         _screen.print(
             f"[yellow]{trained.history.outcomes} outcomes are too few to learn from: points, unproven[/yellow]"

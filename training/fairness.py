@@ -49,6 +49,11 @@ class FairColumn:
     """Likewise of the true positive rates."""
 
     @property
+    def comparable(self) -> bool:
+        """Whether two groups at least are large enough."""
+        return bool(np.isfinite(self.selection_ratio))
+
+    @property
     def uneven(self) -> bool:
         return bool(self.selection_ratio < FOUR_FIFTHS)
 

@@ -112,7 +112,7 @@ def cells(judged: Judged, codes: np.ndarray, names: tuple[str, ...]) -> tuple[Ce
                 came=_interval(came, draws[1]),
                 log_loss=_interval(loss, draws[2]),
                 brier=_interval(brier, draws[3]),
-                ece=_reflected(ece, draws[4]),
+                ece=_reflected(ece, draws[4], float(chance[k])),
                 ece_of_chance=float(chance[k]),
                 bias=_interval(said - came, draws[0] - draws[1]),
             )
@@ -213,7 +213,11 @@ def _interval(value: float, draws: np.ndarray) -> Interval:
     return Interval(value, min(float(low), value), max(float(high), value))
 
 
-def _reflected(value: float, draws: np.ndarray) -> Interval:
-    """The basic interval (Davison and Hinkley 1997, 5.2): an ECE grows with noise, and draws have more of it."""
+def _reflected(value: float, draws: np.ndarray, chance: float) -> Interval:
+    """The basic interval (Davison and Hinkley 1997, 5.2): an ECE grows with noise, and draws have more of it.
+
+    It begins at nought where perfect calibration would show as much.
+    """
     mirrored = _interval(value, 2 * value - draws)
-    return Interval(value, max(mirrored.low, 0.0), max(mirrored.high, 0.0))
+    low = 0.0 if value <= chance else max(mirrored.low, 0.0)
+    return Interval(value, low, max(mirrored.high, 0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -19,9 +20,11 @@ from features.catalogue import declarations as catalogue
 from features.declaration import Declaration
 from features.firewall import Verdict, refuse_blocked, verdicts
 from training.aims import Aim, priced
+from training.assessment import Assessment, assess
 from training.bundle import Bundle
-from training.card import LANGS, Lang, model_card, when
+from training.card import LANGS, Lang, model_card
 from training.compiled import CompiledScorer
+from training.dates import when
 from training.deal_fitting import fit_deals
 from training.environment import environment
 from training.evaluation import Report, evaluate, flat_metrics
@@ -72,6 +75,7 @@ class Trained:
     fitted: Fitted | None
     """None for the points rung."""
     report: Report | None
+    assessment: Assessment | None = None
 
 
 def chosen_target(company: Company, request: Request) -> Target:
@@ -239,22 +243,35 @@ def _registered(
     say("choosing the threshold")
     policy = chosen_policy(history, bundle, request.aim, fitted, seed=request.options.seed)
     store.save_policy(policy.policy_id, policy.target, policy.to_json(), now=now)
+    assessed = assess(history, matrix, fitted, report, policy, request.options, say) if fitted and report else None
     say("registering")
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        plots = draw_plots(place, report, bundle, matrix, seed=request.options.seed) if report else []
-        cards = _cards(home, place, history, bundle, policy, fitted, report, plots)
+        plots = draw_plots(place, assessed, bundle, matrix, seed=request.options.seed) if assessed else []
+        cards = _cards(home, place, history, bundle, policy, fitted, report, assessed, plots)
         (place / "environment.json").write_text(environment(), encoding="utf-8")
+        (place / "report.json").write_text(_report_json(report, assessed), encoding="utf-8")
         version = registry().register(
             history.target.name,
             now=now,
             parameters=_parameters(history, request, fitted),
-            metrics=flat_metrics(report) if report else {"outcomes": float(history.outcomes)},
+            metrics=_metrics(history, report, assessed),
             tags=_tags(history, bundle, policy),
             folders={"bundle": bundle.path},
-            files={"plots": plots, "": [*cards, place / "environment.json"]},
+            files={"plots": plots, "": [*cards, place / "environment.json", place / "report.json"]},
         )
-    return Trained(history, matrix, bundle, policy, version, fitted, report)
+    return Trained(history, matrix, bundle, policy, version, fitted, report, assessed)
+
+
+def _metrics(history: History, report: Report | None, assessed: Assessment | None) -> dict[str, float]:
+    found = flat_metrics(report) if report else {"outcomes": float(history.outcomes)}
+    return found | (assessed.metrics() if assessed else {})
+
+
+def _report_json(report: Report | None, assessed: Assessment | None) -> str:
+    """All figures of the run, for whoever wants more than the metrics."""
+    found = {"figures": flat_metrics(report) if report else {}, "assessment": assessed.to_dict() if assessed else {}}
+    return json.dumps(found, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
 
 
 def _cards(
@@ -265,12 +282,13 @@ def _cards(
     policy: Policy,
     fitted: Fitted | None,
     report: Report | None,
+    assessed: Assessment | None,
     plots: list[Path],
 ) -> list[Path]:
     """Markdown and HTML in each language, in `folder`; the HTML also under the home's reports, for people."""
     written = []
     for lang in LANGS:
-        card = model_card(history, bundle, policy, fitted, report, lang=lang, plots=plots)
+        card = model_card(history, bundle, policy, fitted, report, assessed, lang=lang, plots=plots)
         suffix = "" if lang == "en" else f".{lang}"
         for ending, text in ((".md", card.markdown()), (".html", card.html())):
             path = folder / f"model_card{suffix}{ending}"

@@ -62,7 +62,8 @@ def _joined(
         if k + 1 < len(labels) and _telling(judged, np.isin(codes, stretches[-1]), LEAST_IN_MONTH):
             stretches.append([])
     if len(stretches) > 1 and not _telling(judged, np.isin(codes, stretches[-1]), LEAST_IN_MONTH):
-        stretches[-2] += stretches.pop()
+        last = stretches.pop()
+        stretches[-1] += last
     place = {k: number for number, stretch in enumerate(stretches) for k in stretch}
     names = tuple(_span(labels[s[0]], ends[s[-1]]) for s in stretches)
     return np.array([place[k] for k in codes.tolist()]), names

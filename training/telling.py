@@ -8,7 +8,7 @@ from rich.table import Table
 
 from data.times import render_instant
 from training.bundle import Bundle
-from training.card import when
+from training.dates import when
 from training.evaluation import Report
 from training.fitting import COMPONENTS, Fitted
 from training.pipeline import Trained
@@ -98,16 +98,25 @@ def gain_lines(trained: Trained) -> Iterator[str]:
 
 
 def policy_line(policy: Policy) -> str:
-    reach = (
-        f"hands over about {policy.handovers_per_week:.0f} a week (capacity {policy.capacity_per_week:g})"
-        if policy.capacity_per_week is not None
-        else "hands over the best share of the rows; there are no weeks"
-    )
     word = "points" if policy.method == "points" else "probability"
     return (
         f"threshold: {word} {policy.threshold:.4f} (interval {policy.threshold_low:.4f}–{policy.threshold_high:.4f}), "
-        f"{reach}; B from {policy.cut_b:.4f}, C from {policy.cut_c:.4f}"
+        f"{_reach(policy)}; B from {policy.cut_b:.4f}, C from {policy.cut_c:.4f}"
     )
+
+
+def _reach(policy: Policy) -> str:
+    """What it hands over, and what it was chosen from."""
+    if policy.capacity_per_week is not None:
+        return f"hands over about {policy.handovers_per_week:.0f} a week (capacity {policy.capacity_per_week:g})"
+    if policy.call_cost is not None:
+        aim = f"a call costs {policy.call_cost:g}, a deal brings {policy.deal_value:g}"
+    elif policy.precision is not None:
+        aim = f"precision {policy.precision:g}"
+    else:
+        return "hands over the best share of the rows; there are no weeks"
+    weekly = f"hands over about {policy.handovers_per_week:.0f} a week" if policy.handovers_per_week else "of all rows"
+    return f"{weekly} ({aim})"
 
 
 def deal_lines(bundle: Bundle) -> list[str]:
