@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 from data.errors import StoreUnavailable
 from data.home import Home
 from data.store.archive import HOME_FOLDERS, ArchiveWriter, Progress, writing_archive
-from data.store.engine import refusals, select_all
+from data.store.engine import refusals, refuse_damaged, select_all
 from data.store.ledger import Ledger
 from data.store.ledger_versions import VERSION
 from data.store.neutral import ledger_schemas, store_schemas, write_table
@@ -70,6 +70,8 @@ def back_up(store: Store, ledger: Ledger, home: Home, path: Path, *, now: int, p
         # A view is fixed by its first read.
         select_all(answers, "SELECT count(*) FROM batch_runs")
         select_all(records, "SELECT count(*) FROM store_identity")
+        refuse_damaged(answers, f"ledger {home.ledger_db}")
+        refuse_damaged(records, store.subject)
         rows = _add_tables(archive, answers, "ledger", ledger_schemas(), Path(work), progress)
         rows |= _add_tables(archive, records, "store", store_schemas(), Path(work), progress)
         files = [*_run_files(answers, home), *_partition_files(records, home), *_home_files(home)]

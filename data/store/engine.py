@@ -24,6 +24,10 @@ WAIT = 10.0
 _PAUSE = 0.005
 
 
+class DamagedValue(Exception):
+    """A value that nobody can have written; `refusals` tells it as a damaged store."""
+
+
 @dataclass(frozen=True)
 class Area:
     """Where on PostgreSQL one kind of record lives, and what its writers wait for: other areas' writers do not wait."""
@@ -103,6 +107,20 @@ def execute(connection: Connection, sql: str, parameters: Sequence[Any] = ()) ->
         cursor.close()
 
 
+def refuse_damaged(connection: Connection, subject: str) -> None:
+    """Raises StoreUnavailable where SQLite finds its file contradicting itself; reads all of it.
+
+    A changed bit inside a value that no index holds contradicts nothing and is
+    not found: SQLite keeps no checksums. PostgreSQL looks after its own pages.
+    """
+    if connection.dialect.name != "sqlite":
+        return
+    [found] = select_all(connection, "PRAGMA integrity_check(1)")[0]
+    if found != "ok":
+        expected, remedy = _SQLITE_REFUSALS["SQLITE_CORRUPT"]
+        raise StoreUnavailable(subject, " ".join(str(found).split()), expected=expected, remedy=remedy)
+
+
 def last_seq(connection: Connection, table: str) -> int:
     """The newest row's `seq`; 0 for an empty table."""
     return int(select_all(connection, f"SELECT coalesce(max(seq), 0) FROM {table}")[0][0])
@@ -121,7 +139,9 @@ def refusals(subject: str) -> Iterator[None]:
         yield
     except Exception as error:
         cause = getattr(error, "orig", None) or error
-        refusal = _sqlite_refusal(subject, cause) or _postgresql_refusal(subject, cause)
+        refusal = (
+            _damage_refusal(subject, cause) or _sqlite_refusal(subject, cause) or _postgresql_refusal(subject, cause)
+        )
         if refusal is None:
             raise
         raise refusal from error
@@ -175,6 +195,13 @@ def _postgresql(url: URL, wait: float, area: Area) -> Engine:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({area.lock})"))
 
     return engine
+
+
+def _damage_refusal(subject: str, cause: BaseException) -> StoreUnavailable | None:
+    if not isinstance(cause, DamagedValue):
+        return None
+    expected, remedy = _SQLITE_REFUSALS["SQLITE_CORRUPT"]
+    return StoreUnavailable(subject, str(cause), expected=expected, remedy=remedy)
 
 
 def _sqlite_refusal(subject: str, cause: BaseException) -> StoreUnavailable | None:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from sqlalchemy import Connection
 
 from data.errors import DataRefused
-from data.store.engine import raw_cursor, statement
+from data.store.engine import DamagedValue, raw_cursor, statement
 from data.tables import Column, Table
 
 BATCH = 50_000
@@ -118,4 +118,8 @@ def _array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     # SQLite has no booleans: it answers 0 and 1.
     if pa.types.is_boolean(kind):
         values = [None if value is None else bool(value) for value in values]
-    return pa.array(values, kind)
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        # Nothing of another type was ever written; SQLite reads back whatever the file says.
+        raise DamagedValue(f"a value that is no {kind}: {str(error).splitlines()[0]}") from None

@@ -31,7 +31,7 @@ from data.home import Home
 from data.store.engine import last_seq, select_all
 from data.store.files import file_refusals, rename_durably, write_json
 from data.store.gate import PURPOSE, RULE, Gate, refusing
-from data.store.manifest import FORMAT, SCHEMA_VERSION, TABLE_SCHEMAS, content_hash, read_manifest
+from data.store.manifest import FORMAT, SCHEMA_VERSION, TABLE_SCHEMAS, Sound, content_hash, read_manifest
 from data.store.operational import Store, newest_company
 from data.store.parts import sorting_engine
 from data.store.snapshot_tables import Built, Writer
@@ -90,12 +90,13 @@ def take_snapshot(store: Store, home: Home, *, now: int) -> Snapshot:
     """
     with file_refusals(f"snapshots {home.snapshots}"), one_at_a_time(home.snapshots), store.reading() as connection:
         state = _store_state(connection, store.subject)
-        latest = _sound_latest(home)
+        sound: Sound = set()
+        latest = _sound_latest(home, sound)
         if latest and latest.state == state:
             return latest.snapshot
         base = latest if latest and _continues(latest.state, state) else None
         gate = Gate(refusing(connection), base.left_out if base else frozenset())
-        snapshot = _written(connection, store, home.snapshots, now, base, gate)
+        snapshot = _written(connection, store, home.snapshots, now, base, gate, sound)
         shown = {"hash": snapshot.hash, "state": state, "left_out": sorted(gate.refusing)}
         write_json(home.snapshots / "latest.json", shown)
         return snapshot
@@ -107,13 +108,16 @@ def latest_snapshot(home: Home) -> Snapshot | None:
     return latest.snapshot if latest else None
 
 
-def open_snapshot(path: Path) -> Snapshot:
-    """The snapshot at `path`. Raises NotFound, or DataRefused where it is damaged or of another format."""
-    manifest = read_manifest(path)
+def open_snapshot(path: Path, sound: Sound | None = None) -> Snapshot:
+    """The snapshot at `path`, its files checked but those in `sound`.
+
+    Raises NotFound, or DataRefused where it is damaged or of another format.
+    """
+    manifest = read_manifest(path, sound)
     return Snapshot(manifest["hash"], path, Company.from_json(json.dumps(manifest["company"])), manifest)
 
 
-def _latest(home: Home) -> Shown | None:
+def _latest(home: Home, sound: Sound | None = None) -> Shown | None:
     pointer = home.snapshots / "latest.json"
     if not pointer.exists():
         return None
@@ -124,13 +128,13 @@ def _latest(home: Home) -> Shown | None:
     except (ValueError, KeyError, TypeError) as error:
         remedy = "delete the file and take a new snapshot"
         raise DataRefused(str(pointer), f"damaged: {error}", expected="hash and state", remedy=remedy) from None
-    return Shown(open_snapshot(home.snapshots / snapshot_hash), state, left_out)
+    return Shown(open_snapshot(home.snapshots / snapshot_hash, sound), state, left_out)
 
 
-def _sound_latest(home: Home) -> Shown | None:
+def _sound_latest(home: Home, sound: Sound) -> Shown | None:
     # A damaged one is no reason not to take another: it is derived, and written anew where it lay.
     try:
-        return _latest(home)
+        return _latest(home, sound)
     except (DataRefused, NotFound):
         return None
 
@@ -157,7 +161,9 @@ def _continues(earlier: dict[str, Any], state: dict[str, Any]) -> bool:
     return same and earlier["newest_seq"].keys() == state["newest_seq"].keys()
 
 
-def _written(connection: Connection, store: Store, folder: Path, now: int, base: Shown | None, gate: Gate) -> Snapshot:
+def _written(
+    connection: Connection, store: Store, folder: Path, now: int, base: Shown | None, gate: Gate, sound: Sound
+) -> Snapshot:
     company = json.loads(newest_company(connection) or "{}")
     built = Built(base.snapshot.path, base.snapshot.manifest["tables"], base.state["newest_seq"]) if base else None
 
@@ -165,7 +171,7 @@ def _written(connection: Connection, store: Store, folder: Path, now: int, base:
         writer = Writer(connection, engine, unfinished, store.partitions, gate, built)
         return {t.name: writer.entry(t) for t in TABLES if t.in_snapshot}
 
-    return write_snapshot(folder, tables, company, gate.told(), now=now)
+    return write_snapshot(folder, tables, company, gate.told(), now=now, sound=sound)
 
 
 def write_snapshot(
@@ -175,6 +181,7 @@ def write_snapshot(
     consent: dict[str, Any],
     *,
     now: int,
+    sound: Sound | None = None,
 ) -> Snapshot:
     """Writes all tables beside their final place and moves them there when they are complete.
 
@@ -195,7 +202,7 @@ def write_snapshot(
             "tables": tables,
         }
         write_json(unfinished / "manifest.json", manifest)
-        return open_snapshot(_put_in_place(unfinished, folder / manifest["hash"]))
+        return open_snapshot(_put_in_place(unfinished, folder / manifest["hash"]), sound)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

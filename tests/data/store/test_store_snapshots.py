@@ -15,7 +15,8 @@ import pytest
 from data.company import Company, Target
 from data.errors import DataRefused, NotFound
 from data.home import Home
-from data.store import snapshot_tables
+from data.store import manifest, snapshot_tables
+from data.store.files import file_sha256
 from data.store.operational import Store
 from data.store.snapshots import latest_snapshot, open_snapshot, take_snapshot
 from data.tables import ACCOUNTS, CONSENTS, LEAD_ATTRIBUTES, LEADS, PERSONS, TABLES, TOUCHPOINTS, Table
@@ -274,3 +275,24 @@ def test_a_damaged_pointer_is_named(sqlite_store: Store, sqlite_home: Home, rows
     with pytest.raises(DataRefused, match=r"latest\.json"):
         latest_snapshot(sqlite_home)
     assert take_snapshot(sqlite_store, sqlite_home, now=2) == whole
+
+
+def test_a_new_snapshot_reads_no_file_twice_to_check_it(
+    sqlite_store: Store, sqlite_home: Home, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is shared was checked with the snapshot before; damage done later is found all the same."""
+    sqlite_store.save_company(Company(), now=1)
+    sqlite_store.append(LEADS, rows(LEADS, {"lead_id": "A"}), now=1)
+    take_snapshot(sqlite_store, sqlite_home, now=1)
+    read: list[int] = []
+    monkeypatch.setattr(manifest, "file_sha256", lambda file: (read.append(file.stat().st_ino), file_sha256(file))[1])
+    sqlite_store.append(LEADS, rows(LEADS, {"lead_id": "B", "source_id": "b"}), now=2)
+    second = take_snapshot(sqlite_store, sqlite_home, now=2)
+    shared, new = second.files("leads")
+    assert sorted(read.count(file.stat().st_ino) for file in (shared, new)) == [1, 1]
+    assert len(read) == len(set(read))
+    content = bytearray(shared.read_bytes())
+    content[len(content) // 2] ^= 1
+    shared.write_bytes(bytes(content))
+    with pytest.raises(DataRefused, match="changed bytes in leads"):
+        open_snapshot(second.path)
