@@ -59,7 +59,7 @@ class Assessment:
         for name in ("yielded", "captured", "lift"):
             found[f"capacity.{name}"] = getattr(self.handovers, name).value
         for column in self.fairness:
-            found[f"fairness.{column.column}.selection_ratio"] = column.selection_ratio
+            found[f"fairness.{column.column}.selection_ratio"] = column.selection_ratio.value
         for cost in self.costs:
             found |= {f"cost.{cost.name}": cost.difference, f"cost.{cost.name}.error": cost.error}
         found["regime.changes"] = float(len(self.regimes.now.changes))

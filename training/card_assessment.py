@@ -57,7 +57,7 @@ def heads(first: str, say: Say) -> tuple[str, ...]:
 
 def cell_row(cell: Cell, say: Say) -> tuple[str, ...]:
     """As `heads`; a rate that is wrong beyond noise is marked."""
-    mark = "" if not cell.off else say(" too high", " 高すぎ") if cell.bias.low > 0 else say(" too low", " 低すぎ")
+    mark = "" if not cell.off else " ↑" if cell.bias.low > 0 else " ↓"
     return (
         level(cell.name, say),
         f"{cell.rows:,}",
@@ -72,8 +72,10 @@ def cell_row(cell: Cell, say: Say) -> tuple[str, ...]:
 
 def _time(found: Assessment, say: Say) -> Section:
     words = say(
-        "By when the lead cycles began; months with too few outcomes are joined. Intervals as above.",
-        "リードサイクルの開始時期別。成果の少ない月はまとめました。区間の求め方は上と同じです。",
+        "By when the lead cycles began; months with too few outcomes are joined. Intervals as above; an arrow marks "
+        "probabilities that were too high (↑) or too low (↓) beyond noise.",
+        "リードサイクルの開始時期別。成果の少ない月はまとめました。区間の求め方は上と同じです。"
+        "矢印は、確率がばらつきを超えて高すぎた(↑)、低すぎた(↓)ことを示します。",
     )
     rows = tuple(cell_row(cell, say) for cell in found.over_time)
     return Section(say("Over time", "時期別"), (Text(words), Tabular(heads(say("began", "開始"), say), rows)))
@@ -141,5 +143,8 @@ def _looks(history: History, found: Assessment, say: Say) -> Iterator[Block]:
 
 
 def _look_row(history: History, number: int, seen: Look, say: Say) -> tuple[str, ...]:
-    told = "; ".join(change_sentence(history, c, say).rstrip("。") for c in seen.changes)
-    return str(number), day(history, seen.at), told or say("no change beyond chance", "偶然を超える変化なし")
+    newest = {change.what: change for change in seen.changes}
+    told = [change_sentence(history, c, say).rstrip("。") for c in newest.values()]
+    more = len(seen.changes) - len(newest)
+    told += [say(f"{more} earlier ones", f"ほかに以前の変化{more}件")] if more else []
+    return str(number), day(history, seen.at), "; ".join(told) or say("no change beyond chance", "偶然を超える変化なし")

@@ -32,6 +32,9 @@ class Image:
     caption: str
 
 
+WIDE = 6
+"""Columns from which on a table is set small, its figures unbroken."""
+
 Block = Text | Items | Tabular | Image
 
 
@@ -73,7 +76,7 @@ _STYLE = """
 :root { color-scheme: light dark }
 body { margin: 0; font: 16px/1.6 system-ui, "Hiragino Sans", "Noto Sans JP", "Yu Gothic", sans-serif;
   color: #1c2430; background: #f6f7f9 }
-main { max-width: 52rem; margin: 0 auto; padding: 1.5rem 1.25rem 4rem }
+main { max-width: 66rem; margin: 0 auto; padding: 1.5rem 1.25rem 4rem }
 h1 { font-size: 1.6rem; margin: .5rem 0 1rem }
 h2 { font-size: 1.15rem; margin: 0 0 .5rem }
 section { background: #fff; border: 1px solid #dde2e8; border-radius: .5rem; padding: 1rem 1.25rem; margin: 1rem 0;
@@ -83,6 +86,8 @@ th, td { text-align: left; padding: .3rem .9rem .3rem 0; border-bottom: 1px soli
   overflow-wrap: anywhere }
 td + td, th + th { font-variant-numeric: tabular-nums }
 th { font-weight: 600; white-space: nowrap }
+.wide { font-size: .8rem } .wide td { white-space: nowrap; text-align: right } .wide td:first-child { text-align: left }
+.wide th[scope="col"]:not(:first-child) { text-align: right; padding-left: .6rem }
 figure { margin: 1rem 0 } figure img { max-width: 100%; height: auto; background: #fff }
 figcaption { color: #5a6675; font-size: .9rem }
 @media (prefers-color-scheme: dark) {
@@ -113,7 +118,8 @@ def _block_html(block: Block) -> str:
             f'<figure><img alt="{words}" src="data:image/png;base64,{data}"><figcaption>{words}</figcaption></figure>'
         )
     head = "<tr>" + "".join(f'<th scope="col">{html.escape(h)}</th>' for h in block.heads) + "</tr>"
-    return f"<table>{head if any(block.heads) else ''}{''.join(_row_html(r) for r in block.rows)}</table>"
+    kind = ' class="wide"' if len(block.heads) >= WIDE else ""
+    return f"<table{kind}>{head if any(block.heads) else ''}{''.join(_row_html(r) for r in block.rows)}</table>"
 
 
 def _row_html(row: tuple[str, ...]) -> str:

@@ -114,7 +114,7 @@ def cost_sentence(cost: Cost, say: Say) -> str:
         "monotone": ("monotone (declared directions kept)", "単調性(宣言した向きを守る)", "--no-monotone"),
     }
     en, ja, switch = names[cost.name]
-    size = f"{cost.difference:+.4f} ({cost.low:+.4f} – {cost.high:+.4f})"
+    size = f"{cost.difference:+.4f} ({cost.low:+.4f} to {cost.high:+.4f})"
     if not cost.on:
         return say(
             f"{en} is switched off ({switch}); it would cost {size} in log loss",
@@ -138,15 +138,16 @@ def fair_sentence(column: FairColumn, say: Say) -> str:
             f"{column.column}: 比較できる大きさの群が2つありません。",
         )
     verdict = (
-        say("below four fifths: look at why", "5分の4を下回るため、理由を確認してください")
+        say("below four fifths beyond noise: look at why", "ばらつきを超えて5分の4を下回るため、理由を確認してください")
         if column.uneven
-        else say("at least four fifths", "5分の4以上です")
+        else say("not below four fifths beyond noise", "ばらつきを超えて5分の4を下回ってはいません")
     )
+    chosen, found = shown(column.selection_ratio, 2), shown(column.opportunity_ratio, 2)
     return say(
-        f"{column.column}: the least chosen group stands above the threshold {column.selection_ratio:.2f} times as "
-        f"often as the most chosen one ({verdict}); among those with the outcome {column.opportunity_ratio:.2f} times",
-        f"{column.column}: しきい値以上になる割合は、最も低い群が最も高い群の{column.selection_ratio:.2f}倍"
-        f"({verdict})。成果ありの中では{column.opportunity_ratio:.2f}倍。",
+        f"{column.column}: the least chosen group stands above the threshold {chosen} times as "
+        f"often as the most chosen one ({verdict}); among those with the outcome {found} times",
+        f"{column.column}: しきい値以上になる割合は、最も低い群が最も高い群の{chosen}倍"
+        f"({verdict})。成果ありの中では{found}倍。",
     )
 
 
@@ -159,9 +160,9 @@ def _span(history: History, span: int, say: Say) -> str:
 
 
 def shown(found: Interval, digits: int, *, percent: bool = False) -> str:
-    """`value (low – high)`."""
+    """`value (low–high)`."""
     kind = "%" if percent else "f"
-    return f"{found.value:.{digits}{kind}} ({found.low:.{digits}{kind}} – {found.high:.{digits}{kind}})"
+    return f"{found.value:.{digits}{kind}} ({found.low:.{digits}{kind}}–{found.high:.{digits}{kind}})"
 
 
 def level(name: str, say: Say) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 from data.company import Company
 from features.columns import column_declarations
 from features.declaration import Declaration
-from training.intervals import Cell, Judged, cells
+from training.intervals import Cell, Interval, Judged, cells, ratio_of
 from training.segments import LEAST_OUTCOMES, MOST_LEVELS, OTHERS, UNKNOWN
 
 BANDS = 4
@@ -43,19 +43,20 @@ class FairGroup:
 class FairColumn:
     column: str
     groups: tuple[FairGroup, ...]
-    selection_ratio: float
+    selection_ratio: Interval
     """Lowest over highest selection rate among groups that are large enough; NaN where fewer than two are."""
-    opportunity_ratio: float
+    opportunity_ratio: Interval
     """Likewise of the true positive rates."""
 
     @property
     def comparable(self) -> bool:
         """Whether two groups at least are large enough."""
-        return bool(np.isfinite(self.selection_ratio))
+        return bool(np.isfinite(self.selection_ratio.value))
 
     @property
     def uneven(self) -> bool:
-        return bool(self.selection_ratio < FOUR_FIFTHS)
+        """Whether the selection ratio is below four fifths beyond noise."""
+        return bool(self.selection_ratio.high < FOUR_FIFTHS)
 
 
 def protected_declarations(company: Company) -> tuple[Declaration, ...]:
@@ -86,12 +87,13 @@ def _column(judged: Judged, declaration: Declaration, values: np.ndarray, thresh
         )
         for k, cell in enumerate(cells(judged, codes, names))
     )
-    large = [g for g in groups if not g.too_small]
+    large = [k for k, g in enumerate(groups) if not g.too_small]
+    chosen = (judged.probability >= threshold).astype(float)
     return FairColumn(
         declaration.attribute,
         groups,
-        _ratio([g.selection_rate for g in large]),
-        _ratio([g.true_positive_rate for g in large]),
+        _lowest_over_highest(judged, codes, large, [g.selection_rate for g in groups], chosen, np.ones(len(judged))),
+        _lowest_over_highest(judged, codes, large, [g.true_positive_rate for g in groups], chosen, judged.label),
     )
 
 
@@ -138,7 +140,12 @@ def _too_small(judged: Judged, inside: np.ndarray) -> bool:
     return min(won, len(np.unique(judged.cycle[inside])) - won) < LEAST_OUTCOMES
 
 
-def _ratio(rates: Sequence[float]) -> float:
-    if len(rates) < 2 or max(rates) <= 0:
-        return float("nan")
-    return min(rates) / max(rates)
+def _lowest_over_highest(
+    judged: Judged, codes: np.ndarray, large: Sequence[int], rates: Sequence[float], chosen: np.ndarray, of: np.ndarray
+) -> Interval:
+    """The lowest group's rate over the highest group's, with its interval; rates are of the rows that `of` counts."""
+    if len(large) < 2 or max(rates[k] for k in large) <= 0:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    lowest, highest = (pick(large, key=lambda k: rates[k]) for pick in (min, max))
+    low, high = (judged.weight * of * (codes == k) for k in (lowest, highest))
+    return ratio_of(judged, (chosen * low, low), (chosen * high, high))

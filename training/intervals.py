@@ -153,6 +153,13 @@ def ratio(judged: Judged, upper: np.ndarray, lower: np.ndarray) -> Interval:
     return _interval(float(both[0].sum()) / total, draws[0] / np.maximum(draws[1], 1e-12))
 
 
+def ratio_of(judged: Judged, above: tuple[np.ndarray, np.ndarray], below: tuple[np.ndarray, np.ndarray]) -> Interval:
+    """(Σ above[0] / Σ above[1]) / (Σ below[0] / Σ below[1]) over rows, with its interval."""
+    sums = [np.bincount(judged.groups, values, minlength=judged.times.shape[1]) for values in (*above, *below)]
+    totals, draws = [float(s.sum()) for s in sums], [np.maximum(judged.times @ s, 1e-12) for s in sums]
+    return _interval(totals[0] / totals[1] / (totals[2] / totals[3]), draws[0] / draws[1] / (draws[2] / draws[3]))
+
+
 def _bins(probability: np.ndarray, codes: np.ndarray, count: int) -> np.ndarray:
     """cell × ECE_BINS + bin of each row, equally filled within each cell; −1 for rows of no cell."""
     bins = np.full(len(codes), -1)

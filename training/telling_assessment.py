@@ -35,7 +35,11 @@ def english(en: str, _: str) -> str:
 def assessment_lines(history: History, found: Assessment) -> Iterator[str | Table]:
     yield escape(sure(found, english))
     yield escape(handed(found, english))
-    yield _table("over time, newest last; 95% intervals", "began", found.over_time[-MOST_STRETCHES:])
+    yield _table(
+        "over time, newest last; 95% intervals; ↑ ↓ predicted too high or low beyond noise",
+        "began",
+        found.over_time[-MOST_STRETCHES:],
+    )
     if found.segments:
         yield _segment_table(found)
     for column in found.fairness:
