@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from data.errors import UsageError
-from data.times import parse_instant
+from data.times import parse_instant, render_instant, render_row
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,10 @@ class Company:
         if not by_row and self.time == "row":
             raise UsageError("time", repr(text), expected='"row:N", since the data have no dates')
         return parse_instant(text, self.timezone)
+
+    def told(self, at: int, timezone: str = "") -> str:
+        """An instant for people: ISO in `timezone`, by default the company's; "row:N" where the data have no dates."""
+        return render_row(at) if self.time == "row" else render_instant(at, timezone or self.timezone)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False, sort_keys=True)

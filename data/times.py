@@ -74,6 +74,11 @@ def render_instant(at: int, timezone: str = "UTC") -> str:
     return datetime.fromtimestamp(seconds, tz=ZoneInfo(timezone)).replace(microsecond=micros).isoformat()
 
 
+def render_row(at: int) -> str:
+    """In row time, which rows are seen as of `at`: "row:N", the N-th perhaps without its outcome yet."""
+    return f"row:{max((at - 1) // ROW_STEP, 0)}"
+
+
 def row_number(at: int) -> int:
     """In row time, how many rows are wholly known at `at`."""
     return max(at // ROW_STEP - 1, 0)

@@ -11,9 +11,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pyarrow as pa
 
+from data.company import Company
 from data.store.ledger import LedgerRow
 from data.store.packing import pack_contributions, pack_values
-from data.times import render_instant
 from serving.answer import InForce
 from serving.contract import Language
 from serving.reasons import MOST_DOWN, MOST_UP, most_telling_table
@@ -176,13 +176,13 @@ def _score_rows(
         **{f"reason_{number}": texts for number, texts in enumerate(reasons, start=1)},
         "model_version": pa.array([force.deployment.model_version] * n),
         "policy_version": pa.array([force.deployment.policy_id] * n),
-        "as_of": pa.array(_instants(features["as_of"].to_pylist())),
+        "as_of": pa.array(_told(features["as_of"].to_pylist(), force.bundle.company)),
     }
     return pa.table({name: named[name] for name in SCORE_SCHEMA.names}, schema=SCORE_SCHEMA)
 
 
-def _instants(values: Sequence[int]) -> list[str]:
-    known = {value: render_instant(value) for value in set(values)}
+def _told(values: Sequence[int], company: Company) -> list[str]:
+    known = {value: company.told(value, "UTC") for value in set(values)}
     return [known[value] for value in values]
 
 

@@ -19,7 +19,7 @@ from data.clock import now
 from data.errors import UsageError
 from data.home import Home
 from data.settings import Settings
-from data.times import DAY, parse_instant, render_instant
+from data.times import DAY, parse_instant
 
 if TYPE_CHECKING:
     from data.company import Company
@@ -148,6 +148,7 @@ def score(
     from serving.withdrawals import Withdrawals
 
     started, words = now(), _language(lang)
+    _refuse_unreadable(as_of, created_from)
     home: Home = ctx.obj
     with Store.open(home) as store, Ledger.open(home) as ledger, ScoreFile(out) as file, _progress() as progress:
         step = progress.add_task("loading models and history", total=None)
@@ -232,6 +233,13 @@ def _instant(text: str, company: Company | None) -> int:
     return parse_instant(text) if company is None or company.time == "row" else company.instant(text)
 
 
+def _refuse_unreadable(*times: str | None) -> None:
+    """What no company could mean by a time is wrong usage, also where there is no model yet."""
+    for text in times:
+        if text is not None and text != "creation":
+            parse_instant(text)
+
+
 def _language(text: str) -> Literal["ja", "en"]:
     if text == "ja":
         return "ja"
@@ -272,6 +280,7 @@ def explain(
     from serving.show import show_answer
 
     instant, words = now(), _language(lang)
+    _refuse_unreadable(as_of)
     home: Home = ctx.obj
     with Store.open(home) as store, console.status("loading"):
         in_force = list(champions(store, home, target or ()).values())
@@ -283,10 +292,8 @@ def explain(
         history = lead_history(store, lead_id, as_of=at)
         born = right_after(history.occurred_at, history.recorded_at)
         if at < born:
-            known = render_instant(born, company.timezone)
-            raise UsageError(
-                "--as-of", render_instant(at, company.timezone), expected=f"{known} or later, when the lead was known"
-            )
+            expected = f"{company.told(born)} or later, when the lead was known"
+            raise UsageError("--as-of", company.told(at), expected=expected)
         may_score = Consents.of_lead(store, history.lead_id).allow_then_and_now(history.lead_id, as_of=at, now=instant)
         asked = Asked("explain", at, instant, words, all_)
         answers = [answer_lead(force, history, asked, may_score=may_score)[0] for force in in_force]

@@ -76,3 +76,12 @@ def test_in_row_time_an_outcome_falls_in_the_window_of_its_own_row_only() -> Non
     created = 5 * times.ROW_STEP
     as_of, outcome = created + 1, created + times.ROW_OUTCOME_DELAY
     assert as_of <= outcome < as_of + times.ROW_HORIZON < created + times.ROW_STEP
+
+
+@given(st.integers(min_value=1, max_value=10_000_000))
+def test_a_row_time_is_told_by_the_last_row_seen(known: int) -> None:
+    """As asked for, it reads back; right after a row's creation it is that row, whose outcome is not out yet."""
+    asked = times.parse_instant(f"row:{known}")
+    assert times.parse_instant(times.render_row(asked)) == asked
+    assert times.render_row(known * times.ROW_STEP + 1) == f"row:{known}"
+    assert times.render_row(known * times.ROW_STEP) == f"row:{known - 1}", "its own instant does not see it yet"

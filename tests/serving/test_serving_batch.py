@@ -270,7 +270,7 @@ def test_rows_after_n_come_in_file_order(score: Score, rows_home: Home) -> None:
     assert found["lead_id"].tolist() == [str(n) for n in range(31, ROWS + 1)]
     for row in found.itertuples():
         at = int(row.lead_id) * ROW_STEP + 1
-        assert row.as_of == render_instant(at)
+        assert row.as_of == f"row:{row.lead_id}"
         assert_equal(row, online(rows_home, "won", row.lead_id, at))
 
 
@@ -319,6 +319,19 @@ def test_without_a_model_the_remedy_is_named(tmp_path: Path) -> None:
     home = Home.at(tmp_path / "home")
     with pytest.raises(NotFound, match="train"):
         run(home, "score", "--out", tmp_path / "s.csv")
+
+
+@pytest.mark.parametrize("time", ["banana", "row:x", "2026-13-01"])
+def test_a_time_that_is_none_is_wrong_usage_though_there_is_no_model(tmp_path: Path, time: str) -> None:
+    home = Home.at(tmp_path / "home")
+    for arguments in (("score", "--out", tmp_path / "s.csv", "--as-of", time), ("explain", "L1", "--as-of", time)):
+        with pytest.raises(UsageError, match=time):
+            run(home, *arguments)
+
+
+def test_explain_tells_rows_and_no_dates_where_there_are_none(rows_home: Home) -> None:
+    with pytest.raises(UsageError, match=r"received row:3; expected row:5 or later"):
+        run(rows_home, "explain", "5", "--as-of", "row:3")
 
 
 def test_explain_says_one_lead_in_words(world: World, capsys: pytest.CaptureFixture[str]) -> None:
