@@ -30,7 +30,7 @@ from training.commands import app
 from training.fitting import Options
 from training.golden import golden_rows
 from training.parts import Calibration
-from training.pipeline import Request, chosen_target, train
+from training.pipeline import Request, card_page, chosen_target, train
 from training.policy import Policy
 from training.promotion import promote, rollback, weigh
 from training.registry import Registry, Version
@@ -158,11 +158,44 @@ def test_artefacts_hold_the_bundle_card_and_plots_and_no_contact_data(first, hom
         "manifest.json",
         "golden.json",
         "model_card.md",
+        "report.json",
         "calibration.png",
+        "over_time.png",
         "gain.png",
         "contributions.png",
     } <= names
     assert "blend.json" in names
+
+
+def test_what_training_found_is_kept_in_the_registry_and_on_the_card(first, home: Home, registry: Registry) -> None:
+    kept = registry.version("won", first.version.number).metrics
+    pooled = first.assessment.pooled
+    assert kept["blend.log_loss.low"] < kept["blend.log_loss"] < kept["blend.log_loss.high"]
+    assert kept["blend.log_loss"] == pytest.approx(pooled.log_loss.value)
+    assert {"time01.ece", "segment.source_kind01.brier", "capacity.captured", "cost.monotone"} <= kept.keys()
+    (path,) = (home.tracking / "artifacts").rglob(f"{first.version.run_id}/artifacts/report.json")
+    found = json.loads(path.read_text())["assessment"]
+    assert [c["name"] for c in found["over_time"]] == [c.name for c in first.assessment.over_time]
+    for lang, words in (("en", ("Regime", "hold only if", "monotone")), ("ja", ("局面", "成り立つのは", "単調性"))):
+        page = card_page(home, first.bundle, lang).read_text()
+        assert all(word in page for word in words)
+
+
+def test_behaviour_never_rises_by_waiting_with_the_whole_catalogue(first, store: Store) -> None:
+    """Leads of the store, day by day for a year in which nothing happens; parts and reasons sum at every step."""
+    online = OnlineFeatures(first.bundle.declarations, COMPANY)
+    moved = 0
+    for number in range(0, LEADS_OF_A_TEST, 60):
+        history = lead_history(store, f"L{number}", as_of=NOW)
+        days = [NOW + day * DAY + (day * 7 % 24) * HOUR for day in range(0, 365)]
+        scored = [first.bundle.explain(online.row(history, at)) for at in days]
+        behaviour = np.array([s.behaviour for s in scored])
+        assert (np.diff(behaviour) <= 1e-9).all()
+        moved += bool(behaviour[0] - behaviour[-1] > 1e-6)
+        for one in scored[::90]:
+            assert one.base + one.fit + one.behaviour == pytest.approx(one.margin, abs=1e-9)
+            assert one.base + sum(one.contributions) == pytest.approx(one.margin, abs=1e-9)
+    assert moved, "for some lead it does fall"
 
 
 def test_the_same_snapshot_and_seed_give_the_same_bundle(first, store: Store, home: Home, registry: Registry) -> None:
