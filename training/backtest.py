@@ -21,8 +21,8 @@ from training.slices import Fold
 STRENGTHS = (0.01, 0.05, 0.2, 1.0)
 USUAL_STRENGTH = 0.2
 """Taken unless the slices agree on another."""
-HALF_LIVES = (0.3, 0.1)
-"""Shares of the cycles after which a row weighs half, tried beside rows that all weigh alike."""
+HALF_LIVES = (0.3, 0.1, 0.03)
+"""Shares of the cycles after which a row weighs half, fitted beside rows that all weigh alike."""
 PRIOR, RECENT = "prior", "recent prior"
 RECENT_HALF_LIFE = 0.1
 WORKERS = 2
@@ -68,7 +68,7 @@ class Tested:
 
     def slice_of(self, parts: Sequence[str]) -> Slice:
         margins = np.column_stack([self.margins[p] for p in parts])
-        return Slice(margins, self.rows.label, self.rows.weight, self.fold.weight)
+        return Slice(margins, self.rows.label, self.rows.weight, self.fold.weight, self.rows.group)
 
 
 def side_by_side(tasks: Iterable[Callable[[], T]]) -> list[T]:

@@ -12,15 +12,16 @@ in the weights, so the choice has one answer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import expit
 
 SMALLEST = 0.02
 """A part below this weight is left out and the rest fitted again: it costs time and explains nothing."""
-PULL = 1.0
+PULL = 2.0
 """Strength of the pull, in nats of log likelihood for leaving the usual mixture altogether."""
 STRETCHES = 4
 """Stretches of time in each slice, between which disagreement is measured."""
@@ -36,9 +37,11 @@ class Slice:
     label: np.ndarray
     weight: np.ndarray
     say: float
+    group: np.ndarray | None = None
+    """Whole number per person or account, whose rows are one piece of evidence; None: every row is one."""
 
     def part(self, columns: Sequence[int]) -> Slice:
-        return Slice(self.margins[:, list(columns)], self.label, self.weight, self.say)
+        return replace(self, margins=self.margins[:, list(columns)])
 
 
 def row_losses(margin: np.ndarray, label: np.ndarray) -> np.ndarray:
@@ -106,8 +109,9 @@ def pull_towards(slices: Sequence[Slice], usual: np.ndarray) -> float:
 
 
 def overdispersion(slices: Sequence[Slice], usual: np.ndarray) -> float:
-    """How much more the parts' gains over the usual mixture differ between stretches of time than rows explain.
+    """How much more the parts' gains over the usual mixture differ between stretches of time than chance explains.
 
+    Chance is that of persons or accounts, whose rows share one outcome.
     Cochran's Q over its degrees of freedom for each part, their median; at least 1.
     """
     means, errors = [], []
@@ -118,13 +122,22 @@ def overdispersion(slices: Sequence[Slice], usual: np.ndarray) -> float:
             w = s.weight[rows]
             mean = np.average(gains[rows], axis=0, weights=w)
             means.append(mean)
-            errors.append(w**2 @ (gains[rows] - mean) ** 2 / w.sum() ** 2 + 1e-12)
+            away = w[:, None] * (gains[rows] - mean)
+            errors.append((_together(away, s.group, rows) ** 2).sum(axis=0) / w.sum() ** 2 + 1e-12)
     if len(means) < 2:
         return 1.0
     precision = 1.0 / np.array(errors)
     centre = (precision * means).sum(axis=0) / precision.sum(axis=0)
     q = (precision * (np.array(means) - centre) ** 2).sum(axis=0) / (len(means) - 1)
     return max(1.0, float(np.median(q)))
+
+
+def _together(values: np.ndarray, group: np.ndarray | None, rows: np.ndarray) -> np.ndarray:
+    """Sums over the rows [n, k] of each group."""
+    if group is None:
+        return values
+    codes, levels = pd.factorize(group[rows])
+    return np.column_stack([np.bincount(codes, column, minlength=len(levels)) for column in values.T])
 
 
 def _loss_and_gradient(

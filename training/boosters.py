@@ -12,9 +12,11 @@ import numpy as np
 from features.declaration import Declaration
 from training.matrix import Matrix
 
-STEPS = (15, 30, 50, 75, 100, 150)
+STEPS = (15, 30, 50, 75, 100, 150, 225, 300)
 """Numbers of trees among which the backtest chooses."""
 BINS = 127
+FEATURES = 0.4
+"""Share of the features that a tree may use: trees that differ err less together."""
 
 
 @dataclass(frozen=True)
@@ -28,23 +30,30 @@ class Setting:
     half_life: float | None = None
     """Weights of rows halve for each such share of the cycles that came later; None: all weigh alike."""
 
+    ridge: float = 5.0
+    """λ₂: a leaf of so much weight × p·(1 − p) goes half the way that its rows alone would send it."""
+
     @property
     def name(self) -> str:
         kind = "lightgbm on logistic" if self.on_linear else "lightgbm"
         extra = ", extra trees" if self.extra_trees else ""
-        return f"{kind}, {self.leaves} leaves{extra}" + (f", half-life {self.half_life:g}" if self.half_life else "")
+        held = f", ridge {self.ridge:g}" if self.ridge != 5.0 else ""
+        aged = f", half-life {self.half_life:g}" if self.half_life else ""
+        return f"{kind}, {self.leaves} leaves{extra}{held}{aged}"
 
 
 SETTINGS = (
+    Setting(8, ridge=50.0),
+    Setting(4, on_linear=True, ridge=50.0),
+    Setting(8, extra_trees=True),
+    Setting(4, ridge=50.0),
+    Setting(2, ridge=20.0),
+    Setting(8, half_life=0.3),
+    Setting(8, half_life=0.1),
     Setting(8),
     Setting(4, on_linear=True),
-    Setting(8, extra_trees=True),
-    Setting(8, half_life=0.3),
-    Setting(4),
-    Setting(8, half_life=0.1),
-    Setting(8, on_linear=True),
-    Setting(16),
     Setting(4, extra_trees=True),
+    Setting(16),
     Setting(16, extra_trees=True),
     Setting(16, half_life=0.3),
 )
@@ -120,7 +129,8 @@ def _parameters(setting: Setting, shape: Shape, rows_a_leaf: int, seed: int) -> 
         "learning_rate": 0.06,
         "extra_trees": setting.extra_trees,
         "min_data_in_leaf": rows_a_leaf,
-        "lambda_l2": 5.0,
+        "lambda_l2": setting.ridge,
+        "feature_fraction": 1.0 if setting.extra_trees else FEATURES,
         "path_smooth": 5.0,
         "deterministic": True,
         "force_row_wise": True,

@@ -8,6 +8,7 @@ from typing import Literal
 
 from data.times import render_duration
 from training.assessment import Assessment
+from training.backtest import HALF_LIVES
 from training.bundle import Bundle
 from training.card_assessment import assessment_sections
 from training.card_rendering import Card, Image, Items, Section, Tabular, Text
@@ -28,7 +29,7 @@ _PARTS_JA = {
     "prior": "全体の率",
     "recent prior": "最近の率",
     "logistic": "ロジスティック回帰",
-    "recent logistic": "ロジスティック回帰(最近を重視)",
+    **{f"logistic, half-life {h:g}": f"ロジスティック回帰(最近を重視、半減期 {h:g})" for h in HALF_LIVES},
     "LightGBM": "LightGBM",
     "LightGBM on logistic": "LightGBM(ロジスティック回帰の上)",
     "blend": "ブレンド",
@@ -63,7 +64,7 @@ def model_card(
 
     sections = [_what(history, bundle, say), _data(history, say)]
     if fitted is not None and report is not None:
-        sections += [_composition(fitted, say), _figures(history, fitted, report, say)]
+        sections += [_composition(bundle, fitted, say), _figures(history, fitted, report, say)]
     if assessment is not None:
         sections += assessment_sections(history, assessment, say)
     if bundle.manifest.get("gate"):
@@ -133,7 +134,35 @@ def _data(history: History, say: Say) -> Section:
     return Section(say("Trained on", "学習データ"), (Items(tuple(items)),))
 
 
-def _composition(fitted: Fitted, say: Say) -> Section:
+def _guarantees(bundle: Bundle, say: Say) -> Items:
+    """Which of the two properties the model has."""
+    options = bundle.manifest["options"]
+    additive = (
+        say(
+            "additive: fit and behaviour features stand in separate trees",
+            "加法的: 適合度と行動の特徴量は別々の木にあります",
+        )
+        if options["separate"]
+        else say(
+            "not additive: trees mix fit and behaviour; the two parts are sums of contributions (SHAP)",
+            "加法的ではありません: 木は適合度と行動を混ぜており、2つの部分は寄与(SHAP)の合計です",
+        )
+    )
+    monotone = (
+        say(
+            "monotone: declared directions are kept; with nothing new, the behaviour part never rises by waiting",
+            "単調: 宣言した向きを守り、新しい動きがなければ、行動の部分が待つだけで上がることはありません",
+        )
+        if options["monotone"]
+        else say(
+            "not monotone: declared directions are not kept, and the behaviour part may rise by waiting",
+            "単調ではありません: 宣言した向きは守られず、行動の部分が待つだけで上がることがあります",
+        )
+    )
+    return Items((additive, monotone))
+
+
+def _composition(bundle: Bundle, fitted: Fitted, say: Say) -> Section:
     described, calibration = fitted.choice.described(), fitted.scorer.calibration
     rows = tuple((say(n, _PARTS_JA.get(n, n)), f"{w:.3f}") for n, w in described["weights"].items())
     members = ", ".join([*described["LightGBM"], *described["LightGBM on logistic"]]) or say("none", "なし")
@@ -142,10 +171,12 @@ def _composition(fitted: Fitted, say: Say) -> Section:
         (
             Tabular((say("part", "部分"), say("weight in the margin", "マージンでの重み")), rows),
             Text(
-                say("Members", "構成要素") + f": {described['logistic']}; {described['recent logistic']}; {members}. "
+                say("Members", "構成要素")
+                + f": {described['logistic']}; {', '.join(described['recent logistic'])}; {members}. "
                 f"{say('Calibration', '較正')}: {calibration.method} ({say('slope', '傾き')} {calibration.slope:.3f}, "
                 f"{say('shift', '切片')} {calibration.shift:+.3f})."
             ),
+            _guarantees(bundle, say),
         ),
     )
 

@@ -1,7 +1,7 @@
 """What two properties and the passing of time cost, in log loss, paired row by row on the backtest's slices.
 
 - additive: fit and behaviour in separate trees, against trees that mix them;
-- monotone: declared directions kept, against none;
+- monotone: declared directions kept, and no feature that could rise by waiting, against neither;
 - age: the model that an earlier slice's past gives, against the one trained just before the slice.
 
 The chosen members are refitted and mixed with the chosen weights; nothing else
@@ -21,7 +21,7 @@ from training.blend import log_loss, row_losses
 from training.boosters import shape_of
 from training.calibration import clustered_mean
 from training.fitting import Choice, Fitted, Options
-from training.matrix import Matrix
+from training.matrix import Matrix, usable
 
 NORMAL = 1.96
 COST_SLICES = 2
@@ -90,25 +90,25 @@ class Ageing:
 
 def property_costs(matrix: Matrix, fitted: Fitted, options: Options) -> tuple[Cost, ...]:
     """`matrix` is what `fit_scorer` was given. A property that asks nothing of these features is not among them."""
-    asked = _asked(fitted, options)
+    asked = _asked(matrix, fitted, options)
     if not asked:
         return ()
-    useful = _in_order(matrix, fitted)
     told = sorted(fitted.slices, key=lambda s: -len(s.rows))[:COST_SLICES]
-    differences: dict[str, list[np.ndarray]] = {name: [] for name in asked}
+    differences = {name: np.empty(0) for name in asked}
     with threadpool_limits(1):
         for tested in told:
-            past = _prepared(useful, tested, options)
             base = row_losses(fitted.choice.blend(tested), tested.rows.label)
-            for name, other in asked.items():
-                margin = _margins(past, tested.rows, tested, fitted.choice, other)
+            pasts: dict[int, Prepared] = {}
+            for name, (other, useful) in asked.items():
+                if id(useful) not in pasts:
+                    pasts[id(useful)] = _prepared(useful, tested, options)
+                margin = _margins(pasts[id(useful)], _rows_of(useful, [tested]), tested, fitted.choice, other)
                 difference = base - row_losses(margin, tested.rows.label)
-                differences[name].append(difference if getattr(options, _SWITCHES[name]) else -difference)
+                on = getattr(options, _SWITCHES[name])
+                differences[name] = np.append(differences[name], difference if on else -difference)
     weight, group = (np.concatenate([getattr(t.rows, n) for t in told]) for n in ("weight", "group"))
     return tuple(
-        Cost(
-            name, getattr(options, _SWITCHES[name]), *clustered_mean(np.concatenate(found), weight, group), len(weight)
-        )
+        Cost(name, getattr(options, _SWITCHES[name]), *clustered_mean(found, weight, group), len(weight))
         for name, found in differences.items()
     )
 
@@ -116,14 +116,18 @@ def property_costs(matrix: Matrix, fitted: Fitted, options: Options) -> tuple[Co
 _SWITCHES = {"additive": "separate", "monotone": "monotone"}
 
 
-def _asked(fitted: Fitted, options: Options) -> dict[str, Options]:
-    """The options with one property turned over, for each property that can make a difference here."""
-    declarations = fitted.declarations
+def _asked(matrix: Matrix, fitted: Fitted, options: Options) -> dict[str, tuple[Options, Matrix]]:
+    """For each property that can make a difference here: options with it turned over, and the rows they would see."""
+    declarations, useful = fitted.declarations, _in_order(matrix, fitted)
+    other = replace(options, monotone=not options.monotone)
+    free = usable(_sorted(matrix), monotone=other.monotone)
     asked = {}
     if fitted.choice.boosters and shape_of(declarations, separate=True).groups:
-        asked["additive"] = replace(options, separate=not options.separate)
-    if any(shape_of(declarations, monotone=True).directions):
-        asked["monotone"] = replace(options, monotone=not options.monotone)
+        asked["additive"] = (replace(options, separate=not options.separate), useful)
+    if len(free.declarations) != len(declarations):
+        asked["monotone"] = (other, free)
+    elif any(shape_of(declarations, monotone=True).directions):
+        asked["monotone"] = (other, useful)
     return asked
 
 
@@ -176,8 +180,11 @@ def _aged(old: Tested, tested: Tested, choice: Choice, margin: np.ndarray) -> Ag
 
 def _in_order(matrix: Matrix, fitted: Fitted) -> Matrix:
     """The rows as `fit_scorer` ordered them: the folds hold places in that order."""
-    ordered = matrix.take(np.lexsort((matrix.as_of, matrix.cycle_start)))
-    return ordered.keep_features([d.name for d in fitted.declarations])
+    return _sorted(matrix).keep_features([d.name for d in fitted.declarations])
+
+
+def _sorted(matrix: Matrix) -> Matrix:
+    return matrix.take(np.lexsort((matrix.as_of, matrix.cycle_start)))
 
 
 def _prepared(matrix: Matrix, tested: Tested, options: Options) -> Prepared:
@@ -195,7 +202,7 @@ def _rows_of(matrix: Matrix, slices: Sequence[Tested]) -> Matrix:
 def _margins(past: Prepared, rows: Matrix, like: Tested, choice: Choice, options: Options) -> np.ndarray:
     """The chosen blend's margins [rows], its members fitted on `past` under `options`."""
     tested = Tested(rows, like.fold)
-    try_logistics(past, tested, [choice.logistic, choice.recent], directed=options.monotone)
+    try_logistics(past, tested, choice.logistics, directed=options.monotone)
     if choice.boosters:
         try_boosters(
             past,

@@ -18,7 +18,7 @@ from training.blend import log_loss
 from training.boosters import shape_of
 from training.evidence import Evidence, evidence_of
 from training.fitting import Choice, Fitted, Options
-from training.matrix import Matrix, informative
+from training.matrix import Matrix
 from training.naive_bayes import naive_bayes_margins
 from training.slices import random_folds
 
@@ -120,7 +120,9 @@ def deciles(margin: np.ndarray, label: np.ndarray, weight: np.ndarray) -> tuple[
 
 def evaluate(matrix: Matrix, fitted: Fitted, options: Options) -> Report:
     """`matrix` is what `fit_scorer` was given."""
-    useful = informative(matrix)
+    # The folds hold places in the order in which `fit_scorer` put the rows.
+    useful = matrix.take(np.lexsort((matrix.as_of, matrix.cycle_start)))
+    useful = useful.keep_features([d.name for d in fitted.declarations])
     margins = [_rung_margins(useful, fitted, number) for number in range(len(fitted.slices))]
     rows = [s.rows for s in fitted.slices]
     label, weight = (np.concatenate([getattr(r, name) for r in rows]) for name in ("label", "weight"))
@@ -167,7 +169,7 @@ def _slug(rung: str) -> str:
 def _rung_margins(matrix: Matrix, fitted: Fitted, number: int) -> dict[str, np.ndarray]:
     tested, choice = fitted.slices[number], fitted.choice
     past = sampled(matrix.take(tested.fold.train), SPLIT_ROWS, seed=0)
-    names = [choice.logistic.name, choice.recent.name, *(candidate_name(c) for c in choice.boosters), PRIOR]
+    names = [*(lo.name for lo in choice.logistics), *(candidate_name(c) for c in choice.boosters), PRIOR]
     alone = {name: tested.margins[name] for name in names}
     return {BLEND: fitted.honest[number], **alone, NAIVE_BAYES: naive_bayes_margins(past, tested.rows)}
 
@@ -178,7 +180,7 @@ def _random_split(matrix: Matrix, choice: Choice, options: Options) -> tuple[Fig
     fold = random_folds(matrix, 5, seed=options.seed)[0]
     tested = Tested(matrix.take(fold.test), fold)
     prepared = prepare(matrix.take(fold.train), seed=options.seed)
-    try_logistics(prepared, tested, [choice.logistic, choice.recent], directed=options.monotone)
+    try_logistics(prepared, tested, choice.logistics, directed=options.monotone)
     try_boosters(
         prepared,
         tested,

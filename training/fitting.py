@@ -43,7 +43,7 @@ from training.calibration import choose_calibration
 from training.encoding import encode, fit_columns
 from training.evidence import Proof, evidence_of
 from training.linear import LinearFit, linear_part
-from training.matrix import Matrix, informative
+from training.matrix import Matrix, usable
 from training.parts import BoosterPart, Calibration, Scorer
 from training.slices import Backtest, backtest_folds
 
@@ -58,11 +58,13 @@ GATE_OUTCOMES = 100
 GATE_SHARE = 0.25
 """The share of the rows that may be kept from the gated model for it."""
 
-COMPONENTS = (PRIOR, RECENT, "logistic", "recent logistic", "LightGBM", "LightGBM on logistic")
-USUAL = np.array([0.0, 0.05, 0.38, 0.27, 0.15, 0.15])
+_AGED = tuple(f"logistic, half-life {half_life:g}" for half_life in HALF_LIVES)
+COMPONENTS = (PRIOR, RECENT, "logistic", *_AGED, "LightGBM", "LightGBM on logistic")
+USUAL = np.array([0.0, 0.05, 0.36, 0.10, 0.10, 0.08, 0.16, 0.15])
 """The mixture a blend is pulled towards while the history is short or at odds with itself.
 
-Mostly linear: forward in time a regularised line loses least when the world moves.
+Mostly linear: forward in time a regularised line loses least when the world moves. In several half-lives, because
+how far back the present reaches is what a history cannot tell before it has changed.
 """
 
 Progress = Callable[[str], None]
@@ -83,10 +85,15 @@ class Choice:
     """What the backtest chose; `weights` belong to COMPONENTS, in their order."""
 
     logistic: Logistic
-    recent: Logistic
+    recent: tuple[Logistic, ...]
+    """One a half-life, in the order of HALF_LIVES."""
     plain: tuple[Candidate, ...]
     stacked: tuple[Candidate, ...]
     weights: tuple[float, ...]
+
+    @property
+    def logistics(self) -> tuple[Logistic, ...]:
+        return (self.logistic, *self.recent)
 
     @property
     def boosters(self) -> tuple[Candidate, ...]:
@@ -97,15 +104,15 @@ class Choice:
         return {
             "weights": {name: round(w, 6) for name, w in zip(COMPONENTS, self.weights, strict=True)},
             "logistic": self.logistic.name,
-            "recent logistic": self.recent.name,
+            "recent logistic": [lo.name for lo in self.recent],
             "LightGBM": [candidate_name(c) for c in self.plain],
             "LightGBM on logistic": [candidate_name(c) for c in self.stacked],
         }
 
     def components(self, tested: Tested) -> np.ndarray:
-        """Margins [n, 6] of COMPONENTS; a component without members is the prior again."""
+        """Margins [n, components] of COMPONENTS; a component without members is the prior again."""
         margins = tested.margins
-        parts = [margins[PRIOR], margins[RECENT], margins[self.logistic.name], margins[self.recent.name]]
+        parts = [margins[PRIOR], margins[RECENT], *(margins[lo.name] for lo in self.logistics)]
         for members in (self.plain, self.stacked):
             names = [candidate_name(c) for c in members] or [PRIOR]
             parts.append(np.mean([margins[n] for n in names], axis=0))
@@ -136,7 +143,8 @@ def fit_scorer(matrix: Matrix, options: Options, *, progress: Progress = lambda 
     Raises ModelRefused where no feature varies, or all outcomes are alike.
     """
     with threadpool_limits(1):
-        useful = informative(matrix.take(np.lexsort((matrix.as_of, matrix.cycle_start))))
+        in_order = matrix.take(np.lexsort((matrix.as_of, matrix.cycle_start)))
+        useful = usable(in_order, monotone=options.monotone)
         if not useful.declarations:
             raise ModelRefused("features", "one value each", expected="columns or touchpoints that tell leads apart")
         backtest = backtest_folds(useful, seed=options.seed)
@@ -216,19 +224,19 @@ def prior_only(scorer: Scorer) -> Scorer:
 def choose(slices: Sequence[Tested], settings: Sequence[Setting]) -> Choice:
     """Logistics, sizes and weights with the lowest pooled log loss on `slices`."""
     logistic = best_logistic(slices, _tried(slices, [Logistic(c) for c in STRENGTHS]))
-    aged = [Logistic(c, h) for h in HALF_LIVES for c in STRENGTHS]
-    recent = best_logistic(slices, _tried(slices, aged))
+    recent = tuple(best_logistic(slices, _tried(slices, [Logistic(c, h) for c in STRENGTHS])) for h in HALF_LIVES)
     plain = _best([s for s in settings if not s.on_linear], slices)[:AVERAGED]
     stacked = _best([s for s in settings if s.on_linear], slices)[:1]
     choice = Choice(logistic, recent, tuple(plain), tuple(stacked), ())
-    parts = [Slice(choice.components(s), s.rows.label, s.rows.weight, s.fold.weight) for s in slices]
+    parts = [Slice(choice.components(s), s.rows.label, s.rows.weight, s.fold.weight, s.rows.group) for s in slices]
     weights = blend_weights(parts, _usual(choice))
     return replace(choice, weights=tuple(float(w) for w in weights))
 
 
 def _usual(choice: Choice) -> np.ndarray:
     """USUAL without the components that have no members."""
-    there = np.array([1, 1, 1, 1, bool(choice.plain), bool(choice.stacked)])
+    there = np.ones(len(COMPONENTS))
+    there[-2:] = bool(choice.plain), bool(choice.stacked)
     return USUAL * there / (USUAL * there).sum()
 
 
@@ -259,7 +267,7 @@ def _tested(
 def _try_all_logistics(
     pasts: Sequence[Prepared], slices: Sequence[Tested], options: Options, progress: Progress
 ) -> None:
-    """All strengths with rows alike; then the best one with the newest rows weighing more."""
+    """All strengths with rows alike; then the best one with the newest rows weighing more, by each half-life."""
 
     def on_each_slice(logistics: Sequence[Logistic]) -> None:
         side_by_side(
@@ -308,13 +316,13 @@ def _calibration(backtest: Backtest, slices: Sequence[Tested], choice: Choice) -
 
 def _final(matrix: Matrix, choice: Choice, calibration: Calibration, options: Options) -> Scorer:
     prepared = prepare(matrix, seed=options.seed)
-    old, recent, alone, alone_recent, plain, stacked = choice.weights
+    old, recent, *alone, plain, stacked = choice.weights
     priors = prior_margins(matrix)
     prior_weight = old + recent
     margin = (old * priors[PRIOR] + recent * priors[RECENT]) / prior_weight if prior_weight else priors[PRIOR]
     wanted = [(c, plain / len(choice.plain)) for c in choice.plain if plain]
     wanted += [(c, stacked / len(choice.stacked)) for c in choice.stacked if stacked]
-    shares = {choice.logistic: alone + stacked, choice.recent: alone_recent}
+    shares = dict(zip(choice.logistics, (alone[0] + stacked, *alone[1:]), strict=True))
     linear = _mixed(prepared, shares, options)
     return Scorer(
         columns=prepared.columns,
@@ -322,7 +330,7 @@ def _final(matrix: Matrix, choice: Choice, calibration: Calibration, options: Op
         boosters=_final_boosters(prepared, wanted, choice.logistic, options),
         prior_margin=margin,
         prior_weight=prior_weight,
-        linear_weight=alone + alone_recent,
+        linear_weight=sum(alone),
         calibration=calibration,
     )
 

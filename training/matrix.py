@@ -93,6 +93,15 @@ def informative(matrix: Matrix) -> Matrix:
     return matrix.keep_features(names)
 
 
+def usable(matrix: Matrix, *, monotone: bool) -> Matrix:
+    """The informative features; where directions are kept, without those that could raise behaviour by waiting alone.
+
+    A trend or a ratio comes back from a low by itself (`Declaration.keeps_decay_guarantee`).
+    """
+    found = informative(matrix)
+    return found.keep_features([d.name for d in found.declarations if d.keeps_decay_guarantee or not monotone])
+
+
 def _varies(column: np.ndarray) -> bool:
     if len(column) == 0:
         return False

@@ -22,10 +22,10 @@ from training.matrix import Matrix
 
 Kind = Literal["forward", "forward, labels overlap", "random by group"]
 
-CUTS = (0.4, 0.6, 0.8, 0.9, 0.95, 1.0)
+CUTS = (0.4, 0.6, 0.8, 0.9, 0.95, 0.975, 1.0)
 """Slices are cut here, by share of the cycles: finer towards the present, which the model will meet first."""
 LATER = 1.6
-"""By this factor each slice has more say than the one before, beside the root of its size."""
+"""By this factor each row of a slice has more say than one of the slice before."""
 LEAST_TRAINING = 15
 """Outcomes, and rows without, that a fold's training part must have."""
 LEAST_SLICE = 8
@@ -51,7 +51,7 @@ class Backtest:
 
 
 def backtest_folds(matrix: Matrix, *, seed: int) -> Backtest:
-    """Up to five forward folds; else the next weaker kind that has enough for one."""
+    """Up to six forward folds; else the next weaker kind that has enough for one."""
     for kind, strict in (("forward", True), ("forward, labels overlap", False)):
         folds = [_forward_fold(matrix, low, high, strict) for low, high in _bounds(matrix)]
         kept = [f for f in folds if _enough(matrix, f)]
@@ -121,7 +121,7 @@ def _enough(matrix: Matrix, fold: Fold) -> bool:
 
 def _weighted(matrix: Matrix, folds: Sequence[Fold]) -> tuple[Fold, ...]:
     return tuple(
-        Fold(f.train, f.test, f.begins, f.ends, LATER**k * float(np.sqrt(matrix.weight[f.test].sum())))
+        Fold(f.train, f.test, f.begins, f.ends, LATER**k * float(matrix.weight[f.test].sum()))
         for k, f in enumerate(folds)
     )
 
