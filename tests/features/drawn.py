@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from data.company import Company
@@ -47,15 +47,18 @@ class Asked:
     expected: list
 
 
-def companies(examples: int) -> list[Case]:
-    """`examples` drawn sets of all cases, and one lead with ten thousand touchpoints."""
+def companies(examples: int, drawn_from: int | None = None) -> list[Case]:
+    """`examples` drawn sets of all cases, and one lead with ten thousand touchpoints.
+
+    Always the same ones; other ones with a seed to draw from.
+    """
     found: list[Case] = [_busy_case()]
 
     @settings(
         max_examples=examples,
         database=None,
         deadline=None,
-        derandomize=True,
+        derandomize=drawn_from is None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
@@ -66,7 +69,7 @@ def companies(examples: int) -> list[Case]:
 
         found.extend(_case(choose, name, f"{name}{len(found)}") for name in PUT_IN)
 
-    collect()
+    (collect if drawn_from is None else seed(drawn_from)(collect))()
     return found
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import random
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 import ibis
@@ -70,12 +73,12 @@ def bits(value: float | str | None) -> object:
     return struct.pack("<d", value) if isinstance(value, float) else value
 
 
-def assert_all_as_expected(found: pa.Table, rows: list[Asked]) -> None:
+def assert_all_as_expected(found: pa.Table, rows: list[Asked], wanted: Sequence[Declaration] = WANTED) -> None:
     by_key = {(r["lead_id"], r["as_of"]): r for r in found.to_pylist()}
     assert len(by_key) == found.num_rows == len(rows)
     for row in rows:
         values = by_key[row.history.lead_id, row.as_of]
-        for d, truth in zip(WANTED, row.expected, strict=True):
+        for d, truth in zip(wanted, row.expected, strict=True):
             value = values[d.name]
             assert (type(value), bits(value)) == (type(truth), bits(truth)), told(d, row, value, truth)
 
@@ -132,3 +135,38 @@ def test_rows_stand_at_the_same_instants_on_spark(duckdb_tables, spark_tables, c
     on_spark = listed(*spark_tables)
     assert on_spark == listed(*duckdb_tables)
     assert all(len(rows) > 20 for rows in on_spark)
+
+
+SOAK_EXAMPLES = int(os.environ.get("SOAK_EXAMPLES", "200"))
+SOAK_SEED = int(os.environ.get("SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 2**32)
+AT_A_TIME = 1_000
+"""Cases whose records lie in one table: Spark holds them in memory."""
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7_200)
+@pytest.mark.parametrize(
+    ("timezone", "fiscal_year_start"), [("Asia/Tokyo", 4), ("Europe/Berlin", 1), ("America/New_York", 2)]
+)
+def test_drawn_companies_mean_the_same_everywhere(spark, tmp_path: Path, timezone: str, fiscal_year_start: int) -> None:
+    """Other companies each time; SOAK_SEED repeats a run."""
+    print(f"SOAK_SEED={SOAK_SEED} {timezone}", flush=True)
+    of = company(timezone, fiscal_year_start)
+    wanted = catalogue(of)
+    cases = companies(SOAK_EXAMPLES, SOAK_SEED + fiscal_year_start)
+    assert {name for name, n in cases_in(cases).items() if n} >= set(PUT_IN)
+    online = OnlineFeatures(wanted, of)
+    for first in range(0, len(cases), AT_A_TIME):
+        some = cases[first : first + AT_A_TIME]
+        rows = asked(some, of, wanted)
+        for row in rows:
+            values = online.row(row.history, row.as_of)
+            for d, value, truth in zip(wanted, values, row.expected, strict=True):
+                assert (type(value), bits(value)) == (type(truth), bits(truth)), told(d, row, value, truth)
+        merges = merge_rows([merge for case in some for merge in case.merges])
+        records = {**arrow_tables([case.told for case in some]), "merges": merges}
+        for connection in (ibis.duckdb.connect(), spark):
+            folder = tmp_path / f"{connection.name}{first}"
+            folder.mkdir()
+            table = feature_table(_read(connection, records, folder), _row_table(rows), wanted, of)
+            assert_all_as_expected(connection.to_pyarrow(table), rows, wanted)
