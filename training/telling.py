@@ -38,9 +38,14 @@ def data_lines(trained: Trained) -> Iterator[str]:
         )
     if len(trained.matrix) < len(found.rows):
         yield f"sampled {len(trained.matrix):,} of {len(found.rows):,} rows, every lead's first row kept (seeded)"
-    constant = len(trained.matrix.declarations) - len(trained.bundle.declarations)
-    if constant:
-        yield f"{constant} features have one value only and were dropped"
+    left_out = set(trained.matrix.declarations) - set(trained.bundle.declarations)
+    kept = trained.fitted is not None and trained.bundle.manifest["options"]["monotone"]
+    rising = [d.name for d in left_out if kept and not d.keeps_decay_guarantee]
+    if len(left_out) > len(rising):
+        yield f"{len(left_out) - len(rising)} features have one value only and were dropped"
+    if rising:
+        names = ", ".join(sorted(rising))
+        yield f"left out, so that behaviour never rises by waiting alone: {names} (--no-monotone takes them in)"
 
 
 def slice_lines(trained: Trained) -> Iterator[str]:
