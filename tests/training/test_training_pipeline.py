@@ -183,11 +183,16 @@ def test_what_training_found_is_kept_in_the_registry_and_on_the_card(first, home
 
 def test_behaviour_never_rises_by_waiting_with_the_whole_catalogue(first, store: Store) -> None:
     """Leads of the store, day by day for a year in which nothing happens; parts and reasons sum at every step."""
+    assert not [d.name for d in first.bundle.declarations if not d.keeps_decay_guarantee]
     online = OnlineFeatures(first.bundle.declarations, COMPANY)
     moved = 0
     for number in range(0, LEADS_OF_A_TEST, 60):
         history = lead_history(store, f"L{number}", as_of=NOW)
-        days = [NOW + day * DAY + (day * 7 % 24) * HOUR for day in range(0, 365)]
+        # From its last record on: its windows still hold visits and run empty one after another.
+        other = lead_history(store, f"L{number + 1}", as_of=NOW)  # of the same account
+        records = [r for lead in (history, other) for r in (lead, *lead.touchpoints, *lead.stages)]
+        since = max(r.recorded_at for r in records) + HOUR
+        days = [since + day * DAY + (day * 7 % 24) * HOUR for day in range(365)]
         scored = [first.bundle.explain(online.row(history, at)) for at in days]
         behaviour = np.array([s.behaviour for s in scored])
         assert (np.diff(behaviour) <= 1e-9).all()
