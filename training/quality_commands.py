@@ -26,8 +26,8 @@ def bench_quality(
         Path | None, typer.Option(help="Folder of the real sets; without it, the simulator alone.")
     ] = None,
     only: Annotated[
-        str, typer.Option(help="Only cases whose name holds one of these words, separated by commas.")
-    ] = "",
+        list[str] | None, typer.Option(help="Only cases whose name holds this; may be given several times.")
+    ] = None,
     rolling: Annotated[bool, typer.Option(help="Also refit at every 5% of the history, all peers too.")] = False,
     quick: Annotated[bool, typer.Option(help="Three small simulated cases without CatBoost, under a minute.")] = False,
     out: Annotated[Path | None, typer.Option(help="File to write all figures to, as JSON.")] = None,
@@ -50,9 +50,11 @@ def bench_quality(
         sources = Sources(Path(folder), datasets, tell=tell)
         wanted = quick_cases(sources) if quick else cases(sources)
         wanted = [c for c in wanted if quick or rolling or only or c.kind != "rolling"]
-        wanted = [c for c in wanted if not only or any(word.strip() in c.name for word in only.split(","))]
+        wanted = [c for c in wanted if not only or any(words in c.name for words in only)]
         if not wanted:
-            raise UsageError("--only", only, expected="a word in the name of a case, such as bank or simulator")
+            raise UsageError(
+                "--only", ", ".join(only or ()), expected="a word in the name of a case, such as bank or simulator"
+            )
         for line in _absent(sources, {c.needs for c in wanted if c.needs}):
             _screen.print(line, soft_wrap=True)
         found: list[Result] = []
