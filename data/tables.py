@@ -221,9 +221,9 @@ BY_NAME: dict[str, Table] = {table.name: table for table in TABLES}
 STAGES = ("new", "mql", "sql", "opportunity", "won", "lost", "disqualified", "recycled")
 """Standard stages in funnel order; `recycled` returns the lead to nurture and opens a new cycle."""
 TERMINAL_STAGES = ("won", "lost", "disqualified")
+"""Stages that end a cycle; a lead in one of them is not open."""
 GIVEN_UP_STAGES = ("recycled", "lost", "disqualified")
 """Stages whose change says why the lead was not pursued further."""
-"""Stages that end a cycle; a lead in one of them is not open."""
 
 TOUCHPOINT_KINDS = (
     "page_view",

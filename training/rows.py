@@ -178,8 +178,9 @@ def _amounts(history: History, rows: pd.DataFrame) -> np.ndarray:
     if "reached_at" not in rows or history.target.stage != "won":
         return np.full(len(rows), np.nan)
     changes = history.stage_changes
-    won = changes[(changes["stage"] == "won") & (changes["recorded_at"] < history.as_of) & (changes["amount"] > 0)]
+    won = changes[(changes["stage"] == "won") & (changes["recorded_at"] < history.as_of)]
     won = won.sort_values("recorded_at").drop_duplicates(["lead_id", "occurred_at"], keep="last")
+    won = won[won["amount"] > 0]
     found = rows[["lead_id", "reached_at"]].merge(
         won[["lead_id", "occurred_at", "amount"]],
         left_on=["lead_id", "reached_at"],

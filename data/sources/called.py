@@ -43,9 +43,17 @@ class Called:
         if column in self.instants:
             # A date among numbers is a float.
             found = values.cast(pa.int64(), safe=False).to_pylist()
-            return pa.array([None if v is None else render_instant(v, self.timezone) for v in found], pa.string())
+            return pa.array([None if v is None else _told(v, self.timezone) for v in found], pa.string())
         texts = _whole(values.cast(pa.string()))
         return pc.utf8_slice_codeunits(texts, len(self.id_prefix)) if column == "lead_id" else texts
+
+
+def _told(instant: int, timezone: str) -> str:
+    """As the calendar says it; beyond the years 1 to 9999, which it does not know, in microseconds."""
+    try:
+        return render_instant(instant, timezone)
+    except (ValueError, OverflowError):
+        return str(instant)
 
 
 def by_section(rows: pa.Table, called: Sequence[Called]) -> Iterator[tuple[Called, pa.Table]]:

@@ -39,6 +39,9 @@ WORDED = re.compile(
 COMPACT = re.compile(r"^(\d{4})(\d{2})(\d{2})(?=$|[T ])")
 EXPECTED = "a date such as 2026-04-01 09:30, 2026/4/1, 2026年4月1日 or 令和8年4月1日 (other orders need a format)"
 
+FIRST_YEAR, LAST_YEAR = -62_135_596_800 * SECOND, 253_402_300_800 * SECOND
+"""Microseconds of the years 1 and 10000: what lies outside is no date, such as milliseconds read as seconds."""
+
 
 def instants(values: pa.Array, *, timezone: str, form: str = "") -> pa.Array:
     """int64 microseconds UTC, null where `values` is null or cannot be read.
@@ -68,7 +71,9 @@ def _typed(values: pa.Array, timezone: str, form: str) -> pa.Array:
 
 
 def _from_epoch(values: pa.Array, form: str) -> pa.Array:
-    return pc.multiply(values, SECOND if form == "epoch_s" else SECOND // 1000)
+    unit = SECOND if form == "epoch_s" else SECOND // 1000
+    known = pc.and_(pc.greater_equal(values, FIRST_YEAR // unit), pc.less(values, LAST_YEAR // unit))
+    return pc.multiply(pc.if_else(known, values, pa.scalar(None, pa.int64())), unit)
 
 
 def _only(values: pa.Array, pattern: str) -> pa.Array:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from data.home import Home
@@ -52,9 +53,11 @@ def permitted(store: Store, home: Home, snapshot: Snapshot) -> Snapshot:
 
 def _refused_by_now(store: Store, snapshot: Snapshot) -> frozenset[str]:
     """Leads of the snapshot whom somebody the store knows of speaks against, by lead or by person."""
+    told = _rows(snapshot, CONSENTS)
+    refused_there = bool(pc.any(pc.and_(pc.equal(told["purpose"], PURPOSE), pc.invert(told["granted"]))).as_py())
     with store.reading() as connection:
         sql = "SELECT 1 FROM consents WHERE purpose = ? AND granted = false LIMIT 1"
-        if not select_all(connection, sql, (PURPOSE,)):
+        if not refused_there and not select_all(connection, sql, (PURPOSE,)):
             return frozenset()
         by_store = refusing(connection)
     there = _rows(snapshot, LEADS)

@@ -68,7 +68,8 @@ def open_history(history: HistorySource, home: Home, *, now: int, company: Compa
     if is_address(history):
         backend = connected(str(history))
         try:
-            return _of_connection(backend, f"history {shown_address(str(history))}", home, company, now)
+            called = f"history {shown_address(str(history))}"
+            return _of_connection(backend, called, home, company, now, address=str(history))
         finally:
             backend.disconnect()
     folder = Path(history)
@@ -81,18 +82,20 @@ def open_history(history: HistorySource, home: Home, *, now: int, company: Compa
         return _kept(_Plain(folder, _files(folder)), home, now)
 
 
-def _of_connection(backend: ibis.BaseBackend, called: str, home: Home, company: Company | None, now: int) -> Snapshot:
+def _of_connection(
+    backend: ibis.BaseBackend, called: str, home: Home, company: Company | None, now: int, *, address: str = ""
+) -> Snapshot:
     with (
         file_refusals(f"snapshots {home.snapshots}"),
         one_at_a_time(home.snapshots),
-        spooled(backend, home.snapshots, company, called) as (folder, names),
+        spooled(backend, home.snapshots, company, called, address) as (folder, names),
     ):
         return _kept(_Plain(folder, _files(folder), names), home, now)
 
 
 def _kept(plain: _Plain, home: Home, now: int) -> Snapshot:
     """The checked and gated tables as a snapshot of this home."""
-    company = _company(plain.folder)
+    company = _company(plain)
     gate = Gate(plain.refusing())
 
     def tables(engine: duckdb.DuckDBPyConnection, unfinished: Path) -> dict[str, Any]:
@@ -171,14 +174,15 @@ def _files(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _company(folder: Path) -> Company:
+def _company(plain: _Plain) -> Company:
+    folder = plain.folder
     declared, mapping = folder / "company.json", folder / "mapping.toml"
     if declared.exists():
         try:
             return Company.from_json(declared.read_text(encoding="utf-8"))
         except (ValueError, KeyError, TypeError, AttributeError, LeadscoreError) as error:
             expected = "what docs/contracts.md says a company declares, such as `company` in a snapshot's manifest"
-            raise DataRefused(f"{declared}", f"unreadable: {error!r}", expected=expected) from None
+            raise DataRefused(plain.name_of(declared), f"unreadable: {error!r}", expected=expected) from None
     if mapping.exists():
         from data.sources.mapping import read_mapping
 

@@ -13,6 +13,7 @@ import pytest
 
 from data.errors import DataRefused, NotFound, StoreUnavailable, UsageError
 from data.home import Home
+from data.store.elsewhere import _said, shown_address
 from data.store.operational import Store
 from data.store.plain import open_history
 from data.store.snapshots import Snapshot, open_snapshot, take_snapshot
@@ -157,6 +158,35 @@ def test_who_signs_in_is_not_told(tmp_path: Path) -> None:
         open_history("postgres://someone:hush@127.0.0.1:1/db", Home.at(tmp_path / "home"), now=AS_OF)
     assert "hush" not in str(refused.value)
     assert "someone" not in str(refused.value)
+
+
+SECRETS = ("hush", "someone", "pa/ss", "p#ss", "tok3n")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgres://someone:hush@127.0.0.1:1/db",
+        "postgres://someone:pa/ss@127.0.0.1:1/db",
+        "postgres://someone:p#ss@127.0.0.1:1/db",
+        "postgres://someone:hush@127.0.0.1:none/db",
+        "postgres://someone:hush@[127.0.0.1/db",
+        "nosuchengine://127.0.0.1/db?token=tok3n",
+        "nosuchengine://someone:hush@127.0.0.1/db?password=tok3n",
+    ],
+)
+def test_nothing_that_signs_in_is_told(address: str, tmp_path: Path) -> None:
+    assert not any(secret in shown_address(address) for secret in SECRETS)
+    with pytest.raises((UsageError, StoreUnavailable)) as refused:
+        open_history(address, Home.at(tmp_path / "home"), now=AS_OF)
+    assert not [secret for secret in SECRETS if secret in str(refused.value)]
+
+
+def test_an_engine_that_quotes_the_address_is_cut_short() -> None:
+    address = "postgres://someone:a%20b@host/db?token=tok3n&ssl=1"
+    told = _said(RuntimeError(f"cannot reach {address} as someone with 'a b', token tok3n, ssl=1\nmore"), address)
+    assert not [secret for secret in ("someone:", "a b", "a%20b", "tok3n", "more") if secret in told]
+    assert told.startswith("cannot reach")
 
 
 def test_the_snapshot_is_whole_when_the_connection_is_gone(by_duckdb: Path, tmp_path: Path) -> None:

@@ -68,6 +68,12 @@ def rows_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """One of its own: the tests of the service go on writing into theirs."""
+    return make_world(tmp_path_factory.mktemp("batch") / "home")
+
+
+@pytest.fixture(scope="module")
 def score(world: World, tmp_path_factory: pytest.TempPathFactory) -> Score:
     """What one score command writes; the same command is run once."""
     folder, known = tmp_path_factory.mktemp("scores"), {}

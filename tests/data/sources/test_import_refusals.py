@@ -64,6 +64,26 @@ def test_a_bad_row_is_put_aside_with_its_place_and_reason(desk, line: str, expec
     assert desk.rows("stage_changes").query("lead_id == 'ok'")["stage"].tolist() == ["won"]
 
 
+def test_times_no_calendar_knows_are_put_aside_and_the_rest_is_loaded(desk) -> None:
+    """Milliseconds declared as seconds lie in the year 58,000; digits enough and the product would overflow."""
+    body = BODY.replace('created = "created"', 'created = { column = "created", format = "epoch_s" }')
+    desk.write(
+        "leads.csv",
+        "id,created,seats,status,closed\nok,1767225600,3,,\nms,1767225600000,3,,\nhuge,99999999999999999,3,,\n",
+    )
+    desk.load(body)
+    told = [(row, column, value) for _, row, column, value, _ in desk.rejected() if column == "created"]
+    assert told == [(2, "created", "1767225600000"), (3, "created", "99999999999999999")]
+    assert desk.rows("leads")["lead_id"].tolist() == ["ok"]
+
+
+def test_a_change_at_the_edge_of_the_calendar_is_put_aside(desk) -> None:
+    """The first midnight of the calendar in Tokyo lies before it in UTC."""
+    desk.write("leads.csv", SOUND + "b,2026-01-01,3,won,0001-01-01\n")
+    desk.load(BODY, PREFIXED.replace("UTC", "Asia/Tokyo").replace('id_prefix = "c-"', ""))
+    assert {(row, column) for _, row, column, _, _ in desk.rejected()} == {(2, "closed")}
+
+
 def test_the_same_row_twice_is_no_mistake(desk) -> None:
     desk.write("leads.csv", SOUND + SOUND.splitlines()[1] + "\n")
     desk.load(BODY)
