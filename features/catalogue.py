@@ -24,16 +24,32 @@ def declarations(company: Company, own: Path | None = None) -> tuple[Declaration
     The default catalogue, less what the company declares itself; one or two
     for each of its columns; those of the TOML files in the folder `own`. Data
     without dates has attributes only. Raises UsageError on a declaration that
-    cannot be computed or a name that is taken.
+    cannot be computed, a name that is taken, or one that reads a column that
+    must never be a feature: protected, or known only after the outcome.
     """
     columns = frozenset(column.name for column in company.columns)
     default = (*behaviour(), *journey(), *fit(columns), *calendar()) if company.time == "dates" else fit(columns)
+    barred = {c.name: c.protected for c in company.columns if c.protected or c.known == "outcome"}
+    default = tuple(d for d in default if d.attribute not in barred)
     taken = frozenset(d.name.lower() for d in default)
     found = (*default, *column_declarations(company, taken), *(own_declarations(own) if own else ()))
     for declaration in found:
         check(declaration)
+        if declaration.attribute in barred:
+            raise _barred(declaration, protected=barred[declaration.attribute])
     _check_unique(found)
     return found
+
+
+def _barred(declaration: Declaration, *, protected: bool) -> UsageError:
+    """The mapping's word on a column also holds for what the company declares itself."""
+    why = "protected" if protected else "known only after the outcome"
+    return UsageError(
+        f"feature declaration {declaration.name}",
+        f"attribute {declaration.attribute}, which the mapping says is {why}",
+        expected="an attribute that may be a feature",
+        remedy="remove the declaration, or change the column in the mapping",
+    )
 
 
 def _check_unique(found: Iterable[Declaration]) -> None:

@@ -125,6 +125,30 @@ def test_own_declarations_are_added(tmp_path: Path) -> None:
     assert Declaration.from_dict(found[-1].to_dict()) == found[-1]
 
 
+AGE = OWN.replace('kind = "count"', 'kind = "number"\nattribute = "age"').split("touchpoints")[0]
+
+
+@pytest.mark.parametrize(
+    ("column", "why"),
+    [
+        (CompanyColumn("age", type="number", protected=True), "protected"),
+        (CompanyColumn("age", type="number", known="outcome"), "known only after the outcome"),
+    ],
+)
+def test_an_own_declaration_is_no_way_around_the_mapping(tmp_path: Path, column: CompanyColumn, why: str) -> None:
+    (tmp_path / "age.toml").write_text(AGE, encoding="utf-8")
+    assert declarations(Company(), tmp_path)[-1].attribute == "age"
+    with pytest.raises(UsageError, match=why):
+        declarations(Company(columns=(column,)), tmp_path)
+
+
+def test_default_features_of_a_protected_column_are_left_out() -> None:
+    """Also those that read it of the account's other people."""
+    company = Company(columns=(CompanyColumn("department", protected=True),))
+    assert "account_departments_365d" in {d.name for d in DEFAULT}
+    assert not [d.name for d in declarations(company) if d.attribute == "department"]
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
