@@ -16,9 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.people.merges import FOREVER, Merge, Standing, families, merges_of, standings
+from data.store.engine import select_all
 from data.store.merges import related_merges, select_in
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from data.store.operational import Store
 
 SCORING = "scoring"
@@ -87,16 +90,22 @@ class Consents:
     def of_lead(store: Store, lead_id: str, *, purpose: str = SCORING) -> Consents:
         """From the store, for one lead (and those it was ever merged with)."""
         with store.reading() as connection:
-            lead_merges = related_merges(connection, "lead", [lead_id])
-            kin = _with_kin([lead_id], families(lead_merges))
-            persons = dict(select_in(connection, "SELECT lead_id, person_id FROM leads WHERE lead_id IN", sorted(kin)))
-            known = sorted({person for person in persons.values() if person is not None})
-            person_merges = related_merges(connection, "person", known) if known else []
-            heard = sorted(_with_kin(known, families(person_merges)))
-            sql = "SELECT person_id, occurred_at, recorded_at, granted FROM consents WHERE purpose = ? AND person_id IN"
-            words: dict[str, list[Word]] = defaultdict(list)
-            for person, at, seen, granted in select_in(connection, sql, heard, (purpose,)):
-                words[person].append(Word(at, seen, bool(granted)))
+            return Consents.of_leads(connection, [lead_id], purpose=purpose)
+
+    @staticmethod
+    def of_leads(connection: Connection, lead_ids: Iterable[str], *, purpose: str = SCORING) -> Consents:
+        """Likewise for some leads, in the view of a connection."""
+        asked = list(lead_ids)
+        lead_merges = related_merges(connection, "lead", asked)
+        kin = _with_kin(asked, families(lead_merges))
+        persons = dict(select_in(connection, "SELECT lead_id, person_id FROM leads WHERE lead_id IN", sorted(kin)))
+        known = sorted({person for person in persons.values() if person is not None})
+        person_merges = related_merges(connection, "person", known) if known else []
+        heard = sorted(_with_kin(known, families(person_merges)))
+        sql = "SELECT person_id, occurred_at, recorded_at, granted FROM consents WHERE purpose = ? AND person_id IN"
+        words: dict[str, list[Word]] = defaultdict(list)
+        for person, at, seen, granted in select_in(connection, sql, heard, (purpose,)):
+            words[person].append(Word(at, seen, bool(granted)))
         return Consents(persons, words, lead_merges, person_merges)
 
     @property
@@ -125,6 +134,16 @@ def refusing_leads(leads: pa.Table, consents: pa.Table, merges: pa.Table, *, pur
     """Leads that may not be used for `purpose` by all that was ever recorded: no clock decides, only content."""
     known = Consents.of_tables(leads, consents, merges, purpose=purpose)
     return frozenset(lead for lead in known.concerned if not known.allow(lead, as_of=FOREVER))
+
+
+def refusing_among(connection: Connection, leads: Iterable[str], *, purpose: str = SCORING) -> frozenset[str]:
+    """Those of some stored leads that `refusing_leads` would name."""
+    sql = "SELECT 1 FROM consents WHERE purpose = ? AND granted = false LIMIT 1"
+    asked = list(leads)
+    if not asked or not select_all(connection, sql, (purpose,)):
+        return frozenset()
+    known = Consents.of_leads(connection, asked, purpose=purpose)
+    return frozenset(lead for lead in asked if not known.allow(lead, as_of=FOREVER))
 
 
 class _Kin:

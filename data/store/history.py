@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from data.errors import NotFound
+from data.people.consent import refusing_among
 from data.people.merges import Subject, survivors
 from data.records import AccountSummary, Attribute, LeadHistory, Sibling, StageChange, Touchpoint
 from data.store.engine import select_all
@@ -45,13 +46,16 @@ def lead_history(store: Store, lead_id: str, *, as_of: int) -> LeadHistory:
     other one, which brings its own creation, cycles and stages and everybody's
     touchpoints and attributes; merged accounts are one. Otherwise everything
     is in it, whenever it happened or was recorded: the reader of a LeadHistory
-    filters by as-of time. Raises NotFound.
+    filters by as-of time. Not in it is what a snapshot leaves out: other leads
+    that refuse to be scored by all the store holds. Raises NotFound.
     """
     with store.reading() as connection:
         asked = _lead(connection, lead_id)
         leads = _Standing(connection, "lead", [asked[0]], as_of)
         found, occurred_at, recorded_at, account_id, source = _survivor(connection, asked, leads.read_as(asked[0]))
-        read_as = dict.fromkeys(leads.read_alike(found), str(found))
+        alike = leads.read_alike(found)
+        silent = refusing_among(connection, alike[1:])  # as in a snapshot; the lead itself is asked about elsewhere
+        read_as = dict.fromkeys((one for one in alike if one not in silent), str(found))
         return LeadHistory(
             lead_id=found,
             occurred_at=occurred_at,
@@ -161,12 +165,15 @@ def _account(connection: Connection, partitions: Path, account_id: str, lead_id:
 def _siblings(
     connection: Connection, partitions: Path, accounts: Sequence[str], lead_id: str, as_of: int
 ) -> tuple[Sibling, ...]:
-    """All of the account's other leads: leaving some out would make online differ from batch."""
+    """All of the account's other leads but those who refuse: leaving out others would make online differ from batch."""
     sql = "SELECT lead_id, occurred_at, recorded_at, seq FROM leads WHERE account_id IN"
     rows = sorted(select_in(connection, sql, accounts), key=lambda row: int(row[3]))
     standing = _Standing(connection, "lead", [row[0] for row in rows], as_of)
     others = [row for row in rows if standing.read_as(row[0]) == row[0] != lead_id]
     read_as = {one: row[0] for row in others for one in standing.read_alike(row[0])}
+    silent = refusing_among(connection, read_as)
+    others = [row for row in others if row[0] not in silent]
+    read_as = {one: meant for one, meant in read_as.items() if one not in silent}
     attributes = _attributes(connection, "lead", read_as)
     touchpoints = _touchpoints(connection, partitions, read_as)
     return tuple(

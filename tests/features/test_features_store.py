@@ -12,7 +12,16 @@ from data.home import Home
 from data.store.history import lead_history
 from data.store.operational import Store
 from data.store.snapshots import Snapshot, take_snapshot
-from data.tables import ACCOUNT_ATTRIBUTES, LEAD_ATTRIBUTES, LEADS, MERGES, STAGE_CHANGES, TOUCHPOINTS, Table
+from data.tables import (
+    ACCOUNT_ATTRIBUTES,
+    CONSENTS,
+    LEAD_ATTRIBUTES,
+    LEADS,
+    MERGES,
+    STAGE_CHANGES,
+    TOUCHPOINTS,
+    Table,
+)
 from features.as_of import known_rows, open_rows, training_rows
 from features.engine import batch_engine, feature_values
 from features.online import OnlineFeatures
@@ -25,9 +34,9 @@ from tests.features.worlds import DAY, MOMENTS, World
 AS_OF = MOMENTS[2]
 
 
-@pytest.fixture(scope="module", params=["rows", "partitions", "both"])
+@pytest.fixture(scope="module", params=["rows", "partitions", "both", "some refuse"])
 def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Snapshot]:
-    """A store whose touchpoints came row by row, in bulk, or half this way and half that way."""
+    """A store whose touchpoints came row by row, in bulk, or half this way and half that way; where some refuse too."""
     rng = random.Random(21)
     home = Home.at(tmp_path_factory.mktemp("home"))
     with Store.open(home) as store:
@@ -36,11 +45,30 @@ def stored(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         merges = merge_rows([merge for _world, found in drawn for merge in found])
         found = {**records([w for w, _merges in drawn]), MERGES: merges}
         touchpoints = found.pop(TOUCHPOINTS)
-        cut = {"rows": len(touchpoints), "partitions": 0, "both": len(touchpoints) // 2}[request.param]
+        cut = {"rows": len(touchpoints), "partitions": 0}.get(request.param, len(touchpoints) // 2)
+        if request.param == "some refuse":
+            found |= refusals(found[LEADS], rng)
         store.append_all({**found, TOUCHPOINTS: touchpoints.slice(0, cut)}, now=AS_OF)
         for start in range(cut, len(touchpoints), max(1, len(touchpoints) // 3)):
             add_in_bulk(store, touchpoints.slice(start, max(1, len(touchpoints) // 3)), now=AS_OF)
         return home, take_snapshot(store, home, now=AS_OF)
+
+
+def refusals(leads: pa.Table, rng: random.Random) -> dict[Table, pa.Table]:
+    """Leads with persons, some of whom have two; a third of them refuse, and some of those grant again."""
+    persons = [f"P{n - n % 5 // 4}" for n in range(len(leads))]
+    said = []
+    for person in sorted(set(persons)):
+        at = AS_OF - rng.randrange(1, 300) * DAY
+        for granted in rng.choice(([], [], [False], [False, True])):
+            at += DAY
+            word = {"person_id": person, "purpose": "scoring", "granted": granted, "occurred_at": at, "recorded_at": at}
+            said.append({"source": "test", "source_id": f"C{len(said)}", **word})
+    column = leads.schema.get_field_index("person_id")
+    return {
+        LEADS: leads.set_column(column, leads.schema.field(column), pa.array(persons, pa.string())),
+        CONSENTS: pa.Table.from_pylist(said, schema=CONSENTS.arrow_schema()),
+    }
 
 
 def records(worlds: list[World]) -> dict[Table, pa.Table]:
