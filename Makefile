@@ -62,7 +62,7 @@ lock: system
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install -q uv
 	@$(BIN)/python -m uv pip compile pyproject.toml --extra spark --extra bench --extra dev --universal --python-version 3.11 \
-	  --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
+	  --generate-hashes --no-header -q -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .leadscore build *.egg-info .ruff_cache .mypy_cache .hypothesis
