@@ -15,7 +15,7 @@ from features.columns import column_declarations
 from features.declaration import Declaration, check
 from features.fit import calendar, fit
 from features.journey import journey
-from features.own import own_declarations
+from features.own import EXAMPLE, own_declarations
 
 
 def declarations(company: Company, own: Path | None = None) -> tuple[Declaration, ...]:
@@ -80,33 +80,23 @@ _HEAD = """# Features
 
 Generated from the declarations by `python -m features.catalogue > docs/features.md`; do not edit.
 
-{count} features by default. A company's columns and its own declarations are added;
-`leadscore features --describe` prints them all. A feature as of *t* uses records with
+{count} features are listed here. To the default ones a company's columns and its own declarations are added;
+`leadscore features --describe` lists them with those. A feature as of *t* uses records with
 `occurred_at < t` and `recorded_at < t`, nothing else. Direction: + more never lowers the
 margin, − more never raises it, · free. Ageing says how the value moves while nothing
 happens. Touchpoints are the lead's own deeds unless another actor is named.
 """
-_TAIL = """## A company's own
+_TAIL = f"""## A company's own
 
 Its columns become features as its mapping declares them: a number, a category, the days since a date, the
 length of a text, and for all but categories whether it is missing. Columns known only after the outcome and
-protected ones never do.
+protected ones never do, and an own declaration that reads one is refused.
 
 Other features of its own are declared in `*.toml` files in the `features/` folder of its home, with the
 fields of `Declaration` (see `contracts.md`); a wrong one is refused with its file, name and field:
 
 ```toml
-[[feature]]
-name = "webinar_replays_30d_count"
-kind = "count"
-group = "behaviour"
-reason = "webinars"
-wording_ja = "直近{window}日間に録画を{value}回視聴"
-wording_en = "Webinar replays in {window} days: {value}"
-touchpoints = ["webinar_replay"]
-window_days = 30
-direction = 1
-```
+{EXAMPLE}```
 
 `leadscore check` judges every column and feature: what is filled at or after the outcome, or exists for one
 outcome only, is blocked; what alone ranks later outcomes strongly, or whose gaps do, is flagged. A blocked

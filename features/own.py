@@ -1,15 +1,4 @@
-"""A company's own feature declarations: TOML files in its home's `features/` folder.
-
-    [[feature]]
-    name = "webinar_replays_30d_count"
-    kind = "count"
-    group = "behaviour"
-    reason = "webinars"
-    wording_ja = "直近{window}日間に録画を{value}回視聴"
-    wording_en = "Webinar replays in {window} days: {value}"
-    touchpoints = ["webinar_replay"]
-    window_days = 30
-    direction = 1
+"""A company's own feature declarations: TOML files in its home's `features/` folder, such as EXAMPLE.
 
 The fields are those of `Declaration`.
 """
@@ -21,6 +10,18 @@ from pathlib import Path
 
 from data.errors import UsageError
 from features.declaration import Declaration, check
+
+EXAMPLE = """[[feature]]
+name = "webinar_replays_30d_count"
+kind = "count"
+group = "behaviour"
+reason = "webinars"
+wording_ja = "直近{window}日間に録画を{value}回視聴"
+wording_en = "Webinar replays in {window} days: {value}"
+touchpoints = ["webinar_replay"]
+window_days = 30
+direction = 1
+"""
 
 
 def own_declarations(folder: Path) -> tuple[Declaration, ...]:

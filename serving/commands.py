@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 import sys
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -24,6 +25,8 @@ from data.times import DAY, parse_instant
 if TYPE_CHECKING:
     from data.company import Company
     from data.store.ledger import Ledger
+    from data.store.snapshots import Snapshot
+    from serving.scoring_run import Summary
 
 app = typer.Typer()
 console = Console(highlight=False)
@@ -163,18 +166,19 @@ def score(
         read = History.of(snapshot, home)
         summaries = run_champions(in_force, read, snapshot.company, asked, file, ledger, told, heard)
         old = _prune(ledger, started)
-    for line in snapshot.lines():
-        console.print(line, soft_wrap=True)
+    for line in (*snapshot.lines(), *_summary_lines(summaries, snapshot), f"{file.rows:,} rows in {out}", old):
+        if line:
+            console.print(line, soft_wrap=True)
+
+
+def _summary_lines(summaries: Iterable[Summary], snapshot: Snapshot) -> Iterator[str]:
     for summary in summaries:
         unscored = f"; {summary.past_target} past the target, {summary.no_consent} without consent: no score"
-        console.print(
-            f"{summary.target}: {summary.rows:,} leads" + (unscored if summary.past_target + summary.no_consent else "")
+        yield f"{summary.target}: {summary.rows:,} leads" + (
+            unscored if summary.past_target + summary.no_consent else ""
         )
     if left_out := snapshot.manifest["consent"]["leads_left_out"]:
-        console.print(f"{left_out:,} leads left out: no consent for scoring")
-    console.print(f"{file.rows:,} rows in {out}")
-    if old:
-        console.print(old)
+        yield f"{left_out:,} leads left out: no consent for scoring"
 
 
 def _prune(ledger: Ledger, started: int) -> str:

@@ -136,11 +136,16 @@ def refusing_leads(leads: pa.Table, consents: pa.Table, merges: pa.Table, *, pur
     return frozenset(lead for lead in known.concerned if not known.allow(lead, as_of=FOREVER))
 
 
+def anybody_refuses(connection: Connection, *, purpose: str = SCORING) -> bool:
+    """Whether there is any word against `purpose` in the store: in most stores no further look is needed."""
+    sql = "SELECT 1 FROM consents WHERE purpose = ? AND granted = false LIMIT 1"
+    return bool(select_all(connection, sql, (purpose,)))
+
+
 def refusing_among(connection: Connection, leads: Iterable[str], *, purpose: str = SCORING) -> frozenset[str]:
     """Those of some stored leads that `refusing_leads` would name."""
-    sql = "SELECT 1 FROM consents WHERE purpose = ? AND granted = false LIMIT 1"
     asked = list(leads)
-    if not asked or not select_all(connection, sql, (purpose,)):
+    if not asked or not anybody_refuses(connection, purpose=purpose):
         return frozenset()
     known = Consents.of_leads(connection, asked, purpose=purpose)
     return frozenset(lead for lead in asked if not known.allow(lead, as_of=FOREVER))

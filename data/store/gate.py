@@ -18,8 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection
 
-from data.people.consent import SCORING, refusing_leads
-from data.store.engine import select_all
+from data.people.consent import SCORING, anybody_refuses, refusing_leads
 from data.store.rows import batches
 from data.tables import CONSENTS, LEADS, MERGES, TABLES, Table
 
@@ -62,8 +61,7 @@ class Gate:
 
 def refusing(connection: Connection) -> frozenset[str]:
     """The leads whose persons refuse, by everything the store holds now."""
-    sql = "SELECT 1 FROM consents WHERE purpose = ? AND granted = false LIMIT 1"
-    if not select_all(connection, sql, (PURPOSE,)):
+    if not anybody_refuses(connection, purpose=PURPOSE):
         return frozenset()
     leads, consents, merges = (_whole(connection, table) for table in (LEADS, CONSENTS, MERGES))
     return refusing_leads(leads, consents, merges, purpose=PURPOSE)

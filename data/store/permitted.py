@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from data.home import Home
 from data.people.consent import refusing_leads
-from data.store.engine import select_all
 from data.store.files import file_refusals
 from data.store.gate import GATED, PURPOSE, holds_any, refusing, values
 from data.store.operational import Store
@@ -53,15 +52,12 @@ def permitted(store: Store, home: Home, snapshot: Snapshot) -> Snapshot:
 
 def _refused_by_now(store: Store, snapshot: Snapshot) -> frozenset[str]:
     """Leads of the snapshot whom somebody the store knows of speaks against, by lead or by person."""
-    told = _rows(snapshot, CONSENTS)
-    refused_there = bool(pc.any(pc.and_(pc.equal(told["purpose"], PURPOSE), pc.invert(told["granted"]))).as_py())
+    consents, merges = (_both(snapshot, store.read(table), table) for table in (CONSENTS, MERGES))
+    if not pc.any(pc.and_(pc.equal(consents["purpose"], PURPOSE), pc.invert(consents["granted"]))).as_py():
+        return frozenset()
     with store.reading() as connection:
-        sql = "SELECT 1 FROM consents WHERE purpose = ? AND granted = false LIMIT 1"
-        if not refused_there and not select_all(connection, sql, (PURPOSE,)):
-            return frozenset()
         by_store = refusing(connection)
     there = _rows(snapshot, LEADS)
-    consents, merges = (_both(snapshot, store.read(table), table) for table in (CONSENTS, MERGES))
     by_person = refusing_leads(there, consents, merges, purpose=PURPOSE)
     return (by_store | by_person) & frozenset(there["lead_id"].to_pylist())
 

@@ -20,28 +20,18 @@ from data.store.operational import Store
 from data.store.packing import unpack_values
 from data.tables import LEAD_ATTRIBUTES, LEADS, STAGE_CHANGES, TOUCHPOINTS, Table
 from data.times import DAY, HOUR, parse_instant, render_instant
+from features.own import EXAMPLE
 from leadscore import DONE, run
 from training.bundle import Bundle
 
-OWN = """
-[[feature]]
-name = "webinar_replays_30d_count"
-kind = "count"
-group = "behaviour"
-reason = "webinars"
-wording_ja = "直近{window}日間に録画を{value}回視聴"
-wording_en = "Webinar replays in {window} days: {value}"
-touchpoints = ["webinar_replay"]
-window_days = 30
-direction = 1
-
+OWN = f"""{EXAMPLE}
 [[feature]]
 name = "webinar_minutes"
 kind = "number"
 group = "fit"
 reason = "webinar_minutes"
-wording_ja = "視聴時間{value}分"
-wording_en = "Minutes of webinars: {value}"
+wording_ja = "視聴時間{{value}}分"
+wording_en = "Minutes of webinars: {{value}}"
 attribute = "webinar_minutes"
 direction = 1
 """

@@ -14,6 +14,7 @@ from data.errors import UsageError
 from data.tables import STANDARD_ATTRIBUTES, TOUCHPOINT_KINDS
 from features.catalogue import declarations, render_catalogue
 from features.declaration import CATEGORY_KINDS, Declaration, Kind, check
+from features.own import EXAMPLE
 
 DEFAULT = declarations(Company())
 
@@ -102,18 +103,7 @@ def test_columns_become_features_as_declared() -> None:
     assert found["emp_var_rate"].attribute == "emp.var-rate"
 
 
-OWN = """
-[[feature]]
-name = "webinar_replays_30d_count"
-kind = "count"
-group = "behaviour"
-reason = "webinars"
-wording_ja = "直近{window}日間に録画を{value}回視聴"
-wording_en = "Webinar replays in {window} days: {value}"
-touchpoints = ["webinar_replay"]
-window_days = 30
-direction = 1
-"""
+OWN = EXAMPLE
 
 
 def test_own_declarations_are_added(tmp_path: Path) -> None:

@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from data.company import Company, CompanyColumn
 from data.home import Home
-from data.store import bulk
 from data.store.backup import BackedUp, back_up
 from data.store.deployments import Deployment
 from data.store.ledger import LEDGER_SCHEMA, Ledger, LedgerRow
 from data.store.operational import Store
 from data.store.packing import pack_contributions, pack_values
 from data.tables import LEAD_CYCLES, LEADS, STAGE_CHANGES, TABLES, TOUCHPOINTS, Table
+from tests.data.partitioned import add_in_bulk
 
 Rows = Callable[..., pa.Table]
 NOW = 1_800_000_000_000_000
@@ -39,7 +38,8 @@ def fill(home: Home, rows: Rows) -> None:
         store.save_company(Company(columns=(CompanyColumn("業種", label_ja="業種"),)), now=NOW)
         store.append_all({t: some_rows(rows, t) for t in TABLES if t is not LEAD_CYCLES}, now=NOW)
         store.append(STAGE_CHANGES, rows(STAGE_CHANGES, {"lead_id": "L1", "stage": "recycled", "source": "s"}), now=NOW)
-        add_partition(store, rows(TOUCHPOINTS, *({"source_id": f"p{i}", "lead_id": f"L{i % 3}"} for i in range(50))))
+        touchpoints = rows(TOUCHPOINTS, *({"source_id": f"p{i}", "lead_id": f"L{i % 3}"} for i in range(50)))
+        add_in_bulk(store, touchpoints, now=NOW)
         store.save_policy("p", "won", '{"threshold": 0.1}', now=NOW)
         store.deploy(Deployment(0, "won", "champion", "b", "1", "p", "promote", NOW, "佐藤", "first"))
         store.record_run("monitor", '{"a": "é"}', now=NOW)
@@ -65,24 +65,6 @@ def some_rows(rows: Rows, table: Table) -> pa.Table:
         row |= {"lead_id": f"L{number}"} if table is LEADS else {}
         made.append({**row, "source_id": str(number)})
     return rows(table, *made)
-
-
-def add_partition(store: Store, touchpoints: pa.Table) -> None:
-    with bulk.intake(store) as mine:
-        size = len(touchpoints)
-        extra = {
-            bulk.FILE: ["f"] * size,
-            bulk.ROW: range(size),
-            bulk.CALLED: [0] * size,
-            bulk.MARK: [""] * size,
-            bulk.POSITION: range(size),
-        }
-        sound = pa.Table.from_pydict(
-            {**{n: touchpoints[n] for n in touchpoints.column_names}, **extra}, bulk.SOUND_SCHEMA
-        )
-        pq.write_table(sound, mine.sound_file)
-        store.append_all({}, now=NOW, prepared=mine.prepare(size).prepared)
-        mine.keep()
 
 
 def without_figures(request_id: str) -> LedgerRow:

@@ -16,13 +16,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from data.company import Company
 from data.errors import StoreUnavailable
 from data.home import Home
-from data.store import bulk
 from data.store.backup import back_up
 from data.store.engine import writing
 from data.store.ledger import LEDGER_SCHEMA, Ledger, LedgerRow
@@ -31,6 +29,7 @@ from data.store.partitions import registered
 from data.store.restore import restore
 from data.store.snapshots import take_snapshot
 from data.tables import LEADS, TOUCHPOINTS
+from tests.data.partitioned import add_in_bulk
 
 Rows = Callable[..., pa.Table]
 ROW = LedgerRow(
@@ -167,29 +166,13 @@ def test_a_partition_that_does_not_fit_is_not_registered(small_disk: SmallDisk, 
     with Store.open(Home.at(small_disk.folder / "home")) as store:
         small_disk.fill(300_000)
         with pytest.raises(StoreUnavailable, match=r"partitions.*room"):
-            _add_partition(store, touchpoints)
+            add_in_bulk(store, touchpoints, now=1)
         with store.reading() as connection:
             assert registered(connection) == []
         assert [f.name for f in store.partitions.iterdir() if f.name != ".lock"] == []
         small_disk.make_room()
-        _add_partition(store, touchpoints)
+        add_in_bulk(store, touchpoints, now=1)
         assert len(store.read(TOUCHPOINTS)) == 5_000
-
-
-def _add_partition(store: Store, touchpoints: pa.Table) -> None:
-    size = len(touchpoints)
-    extra = {
-        bulk.FILE: ["f"] * size,
-        bulk.ROW: range(size),
-        bulk.CALLED: [0] * size,
-        bulk.MARK: [""] * size,
-        bulk.POSITION: range(size),
-    }
-    columns = {**{name: touchpoints[name] for name in touchpoints.column_names}, **extra}
-    with bulk.intake(store) as mine:
-        pq.write_table(pa.Table.from_pydict(columns, bulk.SOUND_SCHEMA), mine.sound_file)
-        store.append_all({}, now=1, prepared=mine.prepare(size).prepared)
-        mine.keep()
 
 
 # Locked
