@@ -219,7 +219,8 @@ def _written(
         snapshot=history.snapshot.hash,
         proven=proven,
         golden=golden_rows(scorer, [rows.row(int(spot)) for spot in spots]),
-        deals=fit_deals(rows, scorer.columns),
+        # A twin is asked for margins alone, and has not seen the newest of these rows.
+        deals=fit_deals(rows, scorer.columns) if as_of is None else None,
         facts=facts,
     )
     bundle = Bundle.load(path)
